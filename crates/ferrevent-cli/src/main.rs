@@ -1,0 +1,4 @@
+//! The `ferrevent` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

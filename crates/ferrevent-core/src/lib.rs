@@ -1,0 +1,6 @@
+//! The parts of Ferrevent that touch no socket, no clock and no thread:
+//! the [`buffer`], the stream machine and the timers.
+#![forbid(unsafe_code)]
+
+pub mod buffer;
+pub mod timer;

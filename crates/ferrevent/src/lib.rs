@@ -1,0 +1,2 @@
+//! An event-driven networking engine.
+#![forbid(unsafe_code)]
