@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod buffer;
+pub mod stream;
 pub mod timer;

@@ -1,2 +1,46 @@
-//! An event-driven networking engine.
+//! Ferrevent: an event-driven networking engine with buffered streams.
+//!
+//! An [`EventLoop`] owns streams, listeners and timers. Each stream has a
+//! [`Handler`], which is told what happened to it and works on it through
+//! [`Stream`]: bytes that came are in its input, bytes written go to its
+//! output, and the loop moves them.
+//!
+//! ```no_run
+//! use ferrevent::{EventLoop, Handler, Stream};
+//!
+//! struct Echo;
+//! impl Handler for Echo {
+//!     fn readable(&mut self, stream: &mut Stream<'_>) {
+//!         stream.echo();
+//!     }
+//! }
+//!
+//! let mut events = EventLoop::new()?;
+//! events.listen("127.0.0.1:7000".parse()?, || Echo)?;
+//! events.run()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod address;
+pub mod engine;
+mod event_loop;
+mod handle;
+mod handler;
+mod mailbox;
+mod stream;
+
+pub use address::{Address, AddressError};
+pub use event_loop::{
+    Builder, Context, EventLoop, ListenerId, Remote, TimerId, Trigger, Trouble, WatchId,
+};
+pub use ferrevent_core::buffer;
+pub use ferrevent_core::buffer::Buffer;
+pub use ferrevent_core::stream::{
+    Activity, CloseReason, StreamConfig, Timeout, Watermarks, WriteError,
+};
+pub use ferrevent_os::socket::ListenOptions;
+pub use ferrevent_os::{BackendKind, Readiness, UnknownBackend, sys};
+pub use handle::{Handle, Refused};
+pub use handler::Handler;
+pub use stream::Stream;

@@ -1,0 +1,52 @@
+//! What only a stream with limits of its own, or one that is finishing,
+//! needs to remember: kept apart so that the others stay small.
+
+use std::time::Duration;
+
+use super::StreamConfig;
+use crate::timer::Tick;
+
+const NEVER: Tick = Tick(u64::MAX);
+
+#[derive(Debug)]
+pub(super) struct Rare {
+    pub(super) config: StreamConfig,
+    pub(super) read_since: Tick,
+    pub(super) write_since: Tick,
+    pub(super) linger_until: Tick,
+}
+
+impl Rare {
+    pub(super) fn new(now: Tick) -> Self {
+        Self {
+            config: StreamConfig::DEFAULT,
+            read_since: now,
+            write_since: now,
+            linger_until: NEVER,
+        }
+    }
+
+    /// Starts every clock again.
+    pub(super) fn restart(&mut self, now: Tick) {
+        self.read_since = now;
+        self.write_since = now;
+    }
+
+    pub(super) fn read_due(&self) -> Tick {
+        due(self.read_since, self.config.read_timeout)
+    }
+
+    pub(super) fn write_due(&self) -> Tick {
+        due(self.write_since, self.config.write_timeout)
+    }
+
+    /// The clock of connecting starts with the stream, and so does the
+    /// writing one, which does not run before the connection stands.
+    pub(super) fn connect_due(&self) -> Tick {
+        due(self.write_since, self.config.connect_timeout)
+    }
+}
+
+fn due(since: Tick, limit: Option<Duration>) -> Tick {
+    limit.map_or(NEVER, |limit| since + limit)
+}

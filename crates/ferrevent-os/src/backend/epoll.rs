@@ -1,0 +1,323 @@
+//! epoll(7).
+//!
+//! A TCP socket is registered once, edge-triggered for both directions, and
+//! what is ready is remembered on its port: no `epoll_ctl` after the first. On
+//! other descriptors a short read proves nothing, so they are level-triggered
+//! and asked for no more than the waiting operations need: interest in
+//! reading stays, interest in writing comes with the first `EAGAIN` and goes
+//! at the first event that nobody waits for.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use super::{Event, What};
+use crate::op::{Completion, Op, OpKind, Token};
+use crate::port::{Flags, Port, PortKind, Readiness};
+use crate::sys::Sys;
+
+/// The token of the wake-up counter; the engine's tokens never reach it.
+const WAKE: u64 = u64::MAX;
+/// Events taken in one wait at first, and at most.
+const FIRST_BATCH: usize = 128;
+const LARGEST_BATCH: usize = 1024;
+
+const EDGE_ALL: u32 =
+    (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+
+#[derive(Debug)]
+pub(super) struct Backend {
+    sys: Sys,
+    epoll: OwnedFd,
+    wake: OwnedFd,
+}
+
+pub(super) struct Waiter {
+    events: Vec<libc::epoll_event>,
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "epoll waiter for {} events", self.events.len())
+    }
+}
+
+impl Backend {
+    pub(super) fn new(sys: Sys) -> io::Result<Self> {
+        let epoll = sys.epoll_create()?;
+        let wake = sys.eventfd()?;
+        // Edge-triggered: every write wakes, and nothing need be read back.
+        let edge = (libc::EPOLLIN | libc::EPOLLET) as u32;
+        sys.epoll_control(
+            epoll.as_fd(),
+            libc::EPOLL_CTL_ADD,
+            wake.as_raw_fd(),
+            edge,
+            WAKE,
+        )?;
+        Ok(Self { sys, epoll, wake })
+    }
+
+    pub(super) fn sys(&self) -> &Sys {
+        &self.sys
+    }
+
+    pub(super) fn waiter(&self) -> Waiter {
+        Waiter {
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; FIRST_BATCH],
+        }
+    }
+
+    pub(super) fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
+        let mut port = Port::new(fd, kind, token);
+        port.flags.set(Flags::EDGE, kind == PortKind::Tcp);
+        port.ready = Readiness::WRITE;
+        port
+    }
+
+    #[inline]
+    pub(super) fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
+        // A socket that is not yet connected reports a hang-up: register it
+        // only after the attempt has begun.
+        let connecting = matches!(op, Op::Connect(_));
+        if !connecting
+            && !port.flags.has(Flags::REGISTERED)
+            && port.flags.has(Flags::EDGE)
+            && let Err(error) = self.register(port)
+        {
+            return Some(op.fail(error));
+        }
+        let kind = op.kind();
+        let completion = port.begin(&self.sys, op);
+        if completion.is_none()
+            && let Err(error) = self.arm(port)
+        {
+            return port.abandon(kind).map(|taken| taken.with_error(error));
+        }
+        completion
+    }
+
+    pub(super) fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
+        port.abandon(kind)
+    }
+
+    #[inline]
+    pub(super) fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
+        match what {
+            What::Ready(ready) => {
+                port.note(ready);
+                port.progress(&self.sys, sink);
+                if !port.flags.has(Flags::EDGE)
+                    && let Some(interest) = port.excess_interest(ready)
+                {
+                    // Asked for too much, the kernel only speaks more often.
+                    let _ = self.ask(port, interest);
+                }
+                if self.sys.is_faulty() {
+                    // An EAGAIN may have been a lie: have it said again.
+                    let _ = self.remind(port);
+                }
+            }
+            What::Done(completion) => sink(*completion),
+            What::Wake => {}
+        }
+    }
+
+    pub(super) fn close(&self, port: Port) {
+        drop(self.release(port));
+    }
+
+    pub(super) fn release(&self, port: Port) -> OwnedFd {
+        if port.flags.has(Flags::REGISTERED) {
+            // A descriptor that was duplicated would stay in the set after
+            // its close, so it is taken out by hand.
+            let _ = self.control(libc::EPOLL_CTL_DEL, port.fd.as_raw_fd(), 0, port.token);
+        }
+        port.fd
+    }
+
+    pub(super) fn watch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, bits(interest, edge), token)
+    }
+
+    pub(super) fn rewatch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, bits(interest, edge), token)
+    }
+
+    pub(super) fn unwatch(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, Token(0))
+    }
+
+    pub(super) fn wake(&self) -> io::Result<()> {
+        crate::wake::signal(&self.sys, self.wake.as_fd())
+    }
+
+    pub(super) fn wait(
+        &self,
+        waiter: &mut Waiter,
+        timeout: Option<Duration>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        let asleep = if self.sys.clock().is_simulated() {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
+        let count = self
+            .sys
+            .epoll_wait(self.epoll.as_fd(), &mut waiter.events, asleep)?;
+        events.extend(waiter.events[..count].iter().map(|event| Event {
+            token: Token(event.u64),
+            what: if event.u64 == WAKE {
+                What::Wake
+            } else {
+                What::Ready(readiness(event.events))
+            },
+        }));
+        if count == waiter.events.len() && count < LARGEST_BATCH {
+            waiter
+                .events
+                .resize(count * 2, libc::epoll_event { events: 0, u64: 0 });
+        }
+        if count == 0
+            && let Some(time) = timeout
+        {
+            self.sys.clock().advance(time);
+        }
+        Ok(())
+    }
+
+    pub(super) fn rebuild(&mut self) -> io::Result<()> {
+        *self = Self::new(self.sys.clone())?;
+        Ok(())
+    }
+
+    pub(super) fn reopen(&self, port: &mut Port) -> io::Result<()> {
+        if port.flags.has(Flags::REGISTERED) {
+            port.flags.set(Flags::REGISTERED, false);
+            port.armed = Readiness::NONE;
+            if port.flags.has(Flags::EDGE) {
+                self.register(port)?;
+            } else {
+                self.arm(port)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers an edge-triggered port for everything, once.
+    fn register(&self, port: &mut Port) -> io::Result<()> {
+        self.control(
+            libc::EPOLL_CTL_ADD,
+            port.fd.as_raw_fd(),
+            EDGE_ALL,
+            port.token,
+        )?;
+        port.flags.set(Flags::REGISTERED, true);
+        Ok(())
+    }
+
+    /// Asks for what the waiting operations need and is not yet asked for.
+    fn arm(&self, port: &mut Port) -> io::Result<()> {
+        if port.flags.has(Flags::EDGE) {
+            return if port.flags.has(Flags::REGISTERED) {
+                Ok(())
+            } else {
+                self.register(port)
+            };
+        }
+        match port.missing_interest() {
+            Some(interest) => self.ask(port, interest),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for exactly this of a level-triggered port; for nothing at all by
+    /// taking it out.
+    fn ask(&self, port: &mut Port, interest: Readiness) -> io::Result<()> {
+        let known = port.flags.has(Flags::REGISTERED);
+        let operation = match (interest.is_none(), known) {
+            (true, false) => return Ok(()),
+            (true, true) => libc::EPOLL_CTL_DEL,
+            (false, true) => libc::EPOLL_CTL_MOD,
+            (false, false) => libc::EPOLL_CTL_ADD,
+        };
+        self.control(
+            operation,
+            port.fd.as_raw_fd(),
+            bits(interest, false),
+            port.token,
+        )?;
+        port.flags.set(Flags::REGISTERED, !interest.is_none());
+        port.armed = interest;
+        Ok(())
+    }
+
+    /// Has the kernel report again what is ready now.
+    fn remind(&self, port: &Port) -> io::Result<()> {
+        let events = if port.flags.has(Flags::EDGE) {
+            EDGE_ALL
+        } else {
+            bits(port.armed, false)
+        };
+        self.control(libc::EPOLL_CTL_MOD, port.fd.as_raw_fd(), events, port.token)
+    }
+
+    fn control(
+        &self,
+        operation: libc::c_int,
+        fd: RawFd,
+        events: u32,
+        token: Token,
+    ) -> io::Result<()> {
+        self.sys
+            .epoll_control(self.epoll.as_fd(), operation, fd, events, token.0)
+    }
+}
+
+fn bits(interest: Readiness, edge: bool) -> u32 {
+    let mut bits = 0;
+    for (readiness, bit) in [
+        (Readiness::READ, libc::EPOLLIN),
+        (Readiness::WRITE, libc::EPOLLOUT),
+        (Readiness::CLOSED, libc::EPOLLRDHUP),
+        (Readiness::PRIORITY, libc::EPOLLPRI),
+    ] {
+        if interest.any(readiness) {
+            bits |= bit;
+        }
+    }
+    if edge {
+        bits |= libc::EPOLLET;
+    }
+    bits as u32
+}
+
+#[inline]
+fn readiness(bits: u32) -> Readiness {
+    let mut readiness = Readiness::NONE;
+    for (bit, name) in [
+        (libc::EPOLLIN, Readiness::READ),
+        (libc::EPOLLOUT, Readiness::WRITE),
+        (libc::EPOLLRDHUP, Readiness::CLOSED),
+        (libc::EPOLLPRI, Readiness::PRIORITY),
+        (libc::EPOLLERR | libc::EPOLLHUP, Readiness::ERROR),
+    ] {
+        if bits & bit as u32 != 0 {
+            readiness = readiness.with(name);
+        }
+    }
+    readiness
+}

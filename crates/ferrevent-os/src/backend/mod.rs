@@ -1,0 +1,336 @@
+//! Backends: one file or folder each, the same names inside every one.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `epoll` | Linux; sockets registered once, edge-triggered |
+//! | `poll` | any POSIX system; level-triggered |
+//!
+//! `io_uring`, IOCP and kqueue take their places here, as files with the same
+//! names inside and one line in each `match` below.
+
+#[cfg(target_os = "linux")]
+mod epoll;
+mod poll;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::op::{Completion, Op, OpKind, Token};
+use crate::port::{Port, PortKind, Readiness};
+use crate::sys::Sys;
+
+/// The backends there are on this system.
+///
+/// ```
+/// use ferrevent_os::BackendKind;
+///
+/// let kind: BackendKind = "poll".parse()?;
+/// assert_eq!(kind, BackendKind::Poll);
+/// assert!("kqueue9".parse::<BackendKind>().unwrap_err().to_string().contains("poll"));
+/// # Ok::<(), ferrevent_os::UnknownBackend>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// epoll(7), Linux.
+    #[cfg(target_os = "linux")]
+    Epoll,
+    /// poll(2), everywhere.
+    Poll,
+}
+
+impl BackendKind {
+    /// Every backend of this system, the best first.
+    pub const ALL: &[Self] = &[
+        #[cfg(target_os = "linux")]
+        Self::Epoll,
+        Self::Poll,
+    ];
+}
+
+impl Default for BackendKind {
+    /// The best backend of this system.
+    fn default() -> Self {
+        Self::ALL[0]
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Epoll => f.write_str("epoll"),
+            Self::Poll => f.write_str("poll"),
+        }
+    }
+}
+
+impl FromStr for BackendKind {
+    type Err = UnknownBackend;
+
+    fn from_str(name: &str) -> Result<Self, UnknownBackend> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.to_string() == name)
+            .ok_or_else(|| UnknownBackend(name.to_owned()))
+    }
+}
+
+/// A name that is no backend of this system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownBackend(String);
+
+impl fmt::Display for UnknownBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no backend is called \"{}\" here; there are", self.0)?;
+        for (index, kind) in BackendKind::ALL.iter().enumerate() {
+            write!(f, "{} {kind}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownBackend {}
+
+/// Something the kernel told.
+#[derive(Debug)]
+pub struct Event {
+    /// Whom it concerns.
+    pub token: Token,
+    /// What happened.
+    pub what: What,
+}
+
+/// What an event tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum What {
+    /// A descriptor is ready for something.
+    Ready(Readiness),
+    /// An operation has completed.
+    Done(Box<Completion>),
+    /// Somebody called [`Backend::wake`]; the token means nothing.
+    Wake,
+}
+
+/// The shared half of a backend: `Sync`, used by whoever runs a stream. The
+/// waiting half is a [`Waiter`].
+#[derive(Debug)]
+pub struct Backend(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    #[cfg(target_os = "linux")]
+    Epoll(epoll::Backend),
+    Poll(poll::Backend),
+}
+
+/// The waiting half of a backend: one for each thread that waits.
+#[derive(Debug)]
+pub struct Waiter(WaiterKind);
+
+#[derive(Debug)]
+enum WaiterKind {
+    #[cfg(target_os = "linux")]
+    Epoll(epoll::Waiter),
+    Poll(poll::Waiter),
+}
+
+macro_rules! each {
+    ($self:ident, $backend:ident => $call:expr) => {
+        match &$self.0 {
+            #[cfg(target_os = "linux")]
+            Kind::Epoll($backend) => $call,
+            Kind::Poll($backend) => $call,
+        }
+    };
+}
+
+impl Backend {
+    /// Opens a backend.
+    ///
+    /// # Errors
+    /// Those of the calls that make it: descriptors or memory have run out,
+    /// or the kernel does not have it.
+    ///
+    /// ```
+    /// use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// backend.wake()?;
+    /// let mut events = Vec::new();
+    /// backend.wait(&mut backend.waiter(), None, &mut events)?;
+    /// assert_eq!(events.len(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn new(kind: BackendKind, sys: Sys) -> io::Result<Self> {
+        Ok(Self(match kind {
+            #[cfg(target_os = "linux")]
+            BackendKind::Epoll => Kind::Epoll(epoll::Backend::new(sys)?),
+            BackendKind::Poll => Kind::Poll(poll::Backend::new(sys)?),
+        }))
+    }
+
+    /// The system and clock this backend uses.
+    pub fn sys(&self) -> &Sys {
+        each!(self, backend => backend.sys())
+    }
+
+    /// A waiting half for one thread.
+    pub fn waiter(&self) -> Waiter {
+        Waiter(match &self.0 {
+            #[cfg(target_os = "linux")]
+            Kind::Epoll(backend) => WaiterKind::Epoll(backend.waiter()),
+            Kind::Poll(backend) => WaiterKind::Poll(backend.waiter()),
+        })
+    }
+
+    /// Takes a non-blocking descriptor under its wing. Nothing is received
+    /// before an operation asks for it.
+    pub fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
+        each!(self, backend => backend.open(fd, kind, token))
+    }
+
+    /// Begins an operation. `Some` is its one completion, come at once;
+    /// `None` means that an event will bring it.
+    #[inline]
+    pub fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
+        each!(self, backend => backend.submit(port, op))
+    }
+
+    /// Takes an operation back. It still completes exactly once: with
+    /// [`canceled`](crate::sys::canceled), or as if nothing had been said when
+    /// the completion was already under way.
+    pub fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
+        each!(self, backend => backend.cancel(port, kind))
+    }
+
+    /// Turns an event of this port into completions.
+    #[inline]
+    pub fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
+        each!(self, backend => backend.event(port, what, sink));
+    }
+
+    /// Ends the sending side of a port's socket.
+    ///
+    /// # Errors
+    /// Those of shutdown(2); a descriptor that is no socket has none.
+    pub fn shutdown_write(&self, port: &Port) -> io::Result<()> {
+        if port.is_socket() {
+            self.sys().shutdown_write(port.fd_ref())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Closes a port. Its operations in flight complete nowhere; their memory
+    /// lives until the kernel has let go of it.
+    pub fn close(&self, port: Port) {
+        each!(self, backend => backend.close(port));
+    }
+
+    /// Gives up a port but not its descriptor.
+    pub fn release(&self, port: Port) -> OwnedFd {
+        each!(self, backend => backend.release(port))
+    }
+
+    /// Reports readiness of a descriptor under a token, until told otherwise.
+    /// The number need not stay open: a closed one is reported no more, or as
+    /// an error.
+    ///
+    /// # Errors
+    /// `Unsupported` for edge-triggered watching where the kernel has none,
+    /// `AlreadyExists` when the descriptor is watched or is a port already,
+    /// else those of the kernel.
+    pub fn watch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        each!(self, backend => backend.watch(fd, token, interest, edge))
+    }
+
+    /// Changes what is reported of a watched descriptor.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not watched, else those of the kernel.
+    pub fn rewatch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        each!(self, backend => backend.rewatch(fd, token, interest, edge))
+    }
+
+    /// Reports nothing more of a watched descriptor.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not watched (any more).
+    pub fn unwatch(&self, fd: RawFd) -> io::Result<()> {
+        each!(self, backend => backend.unwatch(fd))
+    }
+
+    /// Wakes one waiting thread, now or at its next wait. Any thread may.
+    ///
+    /// # Errors
+    /// Only those of a broken descriptor.
+    pub fn wake(&self) -> io::Result<()> {
+        each!(self, backend => backend.wake())
+    }
+
+    /// Waits until something happens or the timeout has passed, and appends
+    /// what happened. A signal may end the wait early. On a simulated clock
+    /// nothing sleeps: the clock is moved instead.
+    ///
+    /// # Errors
+    /// Those of the kernel; none is expected on a sound descriptor.
+    pub fn wait(
+        &self,
+        waiter: &mut Waiter,
+        timeout: Option<Duration>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        match (&self.0, &mut waiter.0) {
+            #[cfg(target_os = "linux")]
+            (Kind::Epoll(backend), WaiterKind::Epoll(waiter)) => {
+                backend.wait(waiter, timeout, events)
+            }
+            (Kind::Poll(backend), WaiterKind::Poll(waiter)) => {
+                backend.wait(waiter, timeout, events)
+            }
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "this waiter belongs to another backend",
+            )),
+        }
+    }
+
+    /// Makes the kernel's half anew, in the child of a fork. Every port and
+    /// watch must then be given again, with [`reopen`](Self::reopen) and
+    /// [`watch`](Self::watch).
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); the backend is then unchanged.
+    pub fn rebuild(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            #[cfg(target_os = "linux")]
+            Kind::Epoll(backend) => backend.rebuild(),
+            Kind::Poll(backend) => backend.rebuild(),
+        }
+    }
+
+    /// Makes a rebuilt backend know a port that it knew before.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn reopen(&self, port: &mut Port) -> io::Result<()> {
+        each!(self, backend => backend.reopen(port))
+    }
+}

@@ -1,0 +1,314 @@
+//! poll(2): the backend of every POSIX system, with nothing but POSIX calls.
+//!
+//! Level-triggered throughout. The set of descriptors lives here, and each
+//! wait hands it to the kernel whole, so a wait costs in proportion to all of
+//! them: for a handful of descriptors that is no loss.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Event, What};
+use crate::op::{Completion, Op, OpKind, Token};
+use crate::port::{Port, PortKind, Readiness};
+use crate::sys::Sys;
+
+#[derive(Debug)]
+pub(super) struct Backend {
+    sys: Sys,
+    set: Mutex<Set>,
+    /// Somebody waits with a copy of the set that was current then.
+    waiting: AtomicBool,
+    wake_reader: OwnedFd,
+    wake_writer: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    entries: HashMap<RawFd, (Token, Readiness)>,
+    version: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    polled: Vec<Entry>,
+    version: u64,
+}
+
+/// One descriptor as poll(2) takes it, and whose it is.
+#[derive(Debug)]
+struct Entry {
+    fd: RawFd,
+    events: libc::c_short,
+    token: Token,
+}
+
+impl Backend {
+    pub(super) fn new(sys: Sys) -> io::Result<Self> {
+        let (wake_reader, wake_writer) = sys.pipe()?;
+        Ok(Self {
+            sys,
+            set: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            wake_reader,
+            wake_writer,
+        })
+    }
+
+    pub(super) fn sys(&self) -> &Sys {
+        &self.sys
+    }
+
+    pub(super) fn waiter(&self) -> Waiter {
+        Waiter {
+            polled: Vec::new(),
+            version: u64::MAX,
+        }
+    }
+
+    pub(super) fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
+        let mut port = Port::new(fd, kind, token);
+        port.ready = Readiness::WRITE;
+        port
+    }
+
+    pub(super) fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
+        let completion = port.begin(&self.sys, op);
+        if completion.is_none()
+            && let Some(interest) = port.missing_interest()
+        {
+            self.ask(port, interest);
+        }
+        completion
+    }
+
+    pub(super) fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
+        port.abandon(kind)
+    }
+
+    pub(super) fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
+        match what {
+            What::Ready(ready) => {
+                port.note(ready);
+                port.progress(&self.sys, sink);
+                if let Some(interest) = port.excess_interest(ready) {
+                    self.ask(port, interest);
+                }
+            }
+            What::Done(completion) => sink(*completion),
+            What::Wake => {}
+        }
+    }
+
+    pub(super) fn close(&self, port: Port) {
+        drop(self.release(port));
+    }
+
+    pub(super) fn release(&self, mut port: Port) -> OwnedFd {
+        self.ask(&mut port, Readiness::NONE);
+        port.fd
+    }
+
+    pub(super) fn watch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        refuse_edge(edge)?;
+        let mut set = self.lock();
+        if set.entries.contains_key(&fd) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        set.entries.insert(fd, (token, interest));
+        self.changed(set);
+        Ok(())
+    }
+
+    pub(super) fn rewatch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        refuse_edge(edge)?;
+        let mut set = self.lock();
+        let entry = set.entries.get_mut(&fd).ok_or(io::ErrorKind::NotFound)?;
+        *entry = (token, interest);
+        self.changed(set);
+        Ok(())
+    }
+
+    pub(super) fn unwatch(&self, fd: RawFd) -> io::Result<()> {
+        let mut set = self.lock();
+        set.entries.remove(&fd).ok_or(io::ErrorKind::NotFound)?;
+        self.changed(set);
+        Ok(())
+    }
+
+    pub(super) fn wake(&self) -> io::Result<()> {
+        crate::wake::signal(&self.sys, self.wake_writer.as_fd())
+    }
+
+    pub(super) fn wait(
+        &self,
+        waiter: &mut Waiter,
+        timeout: Option<Duration>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        let simulated = self.sys.clock().is_simulated();
+        let asleep = if simulated {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
+        self.waiting.store(true, Ordering::SeqCst);
+        waiter.refresh(&self.lock());
+        let mut polled: Vec<libc::pollfd> = waiter.pollfds(self.wake_reader.as_raw_fd());
+        let outcome = self.sys.poll(&mut polled, asleep);
+        self.waiting.store(false, Ordering::SeqCst);
+        let count = outcome?;
+        if count == 0 {
+            if let Some(time) = timeout {
+                self.sys.clock().advance(time);
+            }
+            return Ok(());
+        }
+        if polled.pop().is_some_and(|wake| wake.revents != 0) {
+            crate::wake::drain(&self.sys, self.wake_reader.as_fd());
+            events.push(Event {
+                token: Token(u64::MAX),
+                what: What::Wake,
+            });
+        }
+        let told = polled.iter().zip(&waiter.polled);
+        events.extend(
+            told.filter(|(polled, _)| polled.revents != 0)
+                .map(|(polled, entry)| Event {
+                    token: entry.token,
+                    what: What::Ready(readiness(polled.revents)),
+                }),
+        );
+        Ok(())
+    }
+
+    pub(super) fn rebuild(&mut self) -> io::Result<()> {
+        *self = Self::new(self.sys.clone())?;
+        Ok(())
+    }
+
+    pub(super) fn reopen(&self, port: &mut Port) -> io::Result<()> {
+        let interest = std::mem::take(&mut port.armed).with(port.interest());
+        self.ask(port, interest);
+        Ok(())
+    }
+
+    /// Has exactly this reported of a port.
+    fn ask(&self, port: &mut Port, interest: Readiness) {
+        if interest == port.armed {
+            return;
+        }
+        port.armed = interest;
+        let mut set = self.lock();
+        if interest.is_none() {
+            set.entries.remove(&port.fd.as_raw_fd());
+        } else {
+            set.entries
+                .insert(port.fd.as_raw_fd(), (port.token, interest));
+        }
+        self.changed(set);
+    }
+
+    fn changed(&self, mut set: MutexGuard<'_, Set>) {
+        set.version += 1;
+        drop(set);
+        if self.waiting.load(Ordering::SeqCst) {
+            // The one who waits must look at the set again.
+            let _ = self.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiter {
+    /// Brings the copy of the set up to date.
+    fn refresh(&mut self, set: &Set) {
+        if self.version == set.version {
+            return;
+        }
+        self.version = set.version;
+        self.polled.clear();
+        self.polled
+            .extend(set.entries.iter().map(|(fd, (token, interest))| Entry {
+                fd: *fd,
+                events: bits(*interest),
+                token: *token,
+            }));
+    }
+
+    /// The set as poll(2) takes it, with the wake-up at its end.
+    fn pollfds(&self, wake: RawFd) -> Vec<libc::pollfd> {
+        self.polled
+            .iter()
+            .map(|entry| (entry.fd, entry.events))
+            .chain([(wake, libc::POLLIN)])
+            .map(|(fd, events)| libc::pollfd {
+                fd,
+                events,
+                revents: 0,
+            })
+            .collect()
+    }
+}
+
+fn refuse_edge(edge: bool) -> io::Result<()> {
+    if edge {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "poll has no edge-triggered events: watch level-triggered, or use epoll",
+        ));
+    }
+    Ok(())
+}
+
+fn bits(interest: Readiness) -> libc::c_short {
+    let mut bits = 0;
+    for (readiness, bit) in [
+        (Readiness::READ, libc::POLLIN),
+        (Readiness::WRITE, libc::POLLOUT),
+        (Readiness::PRIORITY, libc::POLLPRI),
+        // POSIX has no word for a peer's end alone: it shows as readable.
+        (Readiness::CLOSED, libc::POLLIN),
+    ] {
+        if interest.any(readiness) {
+            bits |= bit;
+        }
+    }
+    bits
+}
+
+fn readiness(bits: libc::c_short) -> Readiness {
+    let mut readiness = Readiness::NONE;
+    for (bit, name) in [
+        (libc::POLLIN, Readiness::READ),
+        (libc::POLLOUT, Readiness::WRITE),
+        (libc::POLLPRI, Readiness::PRIORITY),
+        (
+            libc::POLLERR | libc::POLLHUP | libc::POLLNVAL,
+            Readiness::ERROR,
+        ),
+    ] {
+        if bits & bit != 0 {
+            readiness = readiness.with(name);
+        }
+    }
+    readiness
+}

@@ -1,0 +1,170 @@
+//! Operations and their completions: the boundary between the engine and
+//! every kernel interface.
+//!
+//! An operation is submitted on a [`Port`](crate::Port) and completes exactly
+//! once, unless its port is closed first: then the backend keeps whatever the
+//! kernel may still touch and tells nobody. A receive carries no buffer: its
+//! completion brings filled blocks. A send owns the bytes that it sends,
+//! pinned by reference count, until it completes.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use ferrevent_core::buffer::{Block, Buffer, BufferError, Pinned};
+use socket2::SockAddr;
+
+/// The engine's key for a port, a watch or nothing at all; a backend only
+/// gives it back. Generations make stale ones harmless, so a backend need not
+/// search its queues when a port closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// What may be asked of a port.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Op {
+    /// Receive what has come, at least a byte.
+    Receive,
+    /// Send these bytes, or the first of them.
+    Send(Pinned),
+    /// Take a pending connection from a listening socket.
+    Accept,
+    /// Connect the socket to this address.
+    Connect(SockAddr),
+}
+
+/// The name of an operation, without what it carries. A port has at most one
+/// of each kind in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is the operation of that name")]
+pub enum OpKind {
+    Receive,
+    Send,
+    Accept,
+    Connect,
+}
+
+impl Op {
+    /// Which kind this is.
+    pub fn kind(&self) -> OpKind {
+        match self {
+            Op::Receive => OpKind::Receive,
+            Op::Send(_) => OpKind::Send,
+            Op::Accept => OpKind::Accept,
+            Op::Connect(_) => OpKind::Connect,
+        }
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Completion {
+    /// Bytes have come. `armed` tells that the same operation goes on and
+    /// will complete again (multishot receive); an error or an end is final.
+    Received {
+        /// The bytes, or why there are none.
+        result: io::Result<Received>,
+        /// Whether the operation is still in flight.
+        armed: bool,
+    },
+    /// So many bytes were taken; the rest was not.
+    Sent(io::Result<usize>),
+    /// A connection was taken.
+    Accepted {
+        /// The connection, or why there is none.
+        result: io::Result<Accepted>,
+        /// Whether the operation is still in flight.
+        armed: bool,
+    },
+    /// The socket is connected, or will not be.
+    Connected(io::Result<()>),
+}
+
+/// What a receive brought.
+#[derive(Debug)]
+pub enum Received {
+    /// The peer has ended its side: no more bytes will come.
+    End,
+    /// This many bytes in one block.
+    One(Block, usize),
+    /// This many bytes in two blocks, the first one full.
+    Two(Block, Block, usize),
+}
+
+impl Received {
+    /// How many bytes came.
+    pub fn len(&self) -> usize {
+        match self {
+            Received::End => 0,
+            Received::One(_, len) | Received::Two(_, _, len) => *len,
+        }
+    }
+
+    /// Whether no byte came.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Gives the blocks to a buffer.
+    ///
+    /// # Errors
+    /// That of the buffer, when its back is frozen.
+    pub fn append_to(self, buffer: &mut Buffer) -> Result<(), BufferError> {
+        match self {
+            Received::End => Ok(()),
+            Received::One(block, len) => buffer.append_block(block, len),
+            Received::Two(first, second, len) => {
+                let head = first.capacity();
+                buffer.append_block(first, head)?;
+                buffer.append_block(second, len - head)
+            }
+        }
+    }
+}
+
+/// A connection that a listener took.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connected socket.
+    pub fd: OwnedFd,
+    /// Who connected.
+    pub peer: SockAddr,
+}
+
+impl Op {
+    /// The completion of an operation that could not be begun.
+    pub(crate) fn fail(self, error: io::Error) -> Completion {
+        match self.kind() {
+            OpKind::Receive => Completion::Received {
+                result: Err(error),
+                armed: false,
+            },
+            OpKind::Send => Completion::Sent(Err(error)),
+            OpKind::Accept => Completion::Accepted {
+                result: Err(error),
+                armed: false,
+            },
+            OpKind::Connect => Completion::Connected(Err(error)),
+        }
+    }
+}
+
+impl Completion {
+    /// The same completion with another error.
+    pub(crate) fn with_error(self, error: io::Error) -> Self {
+        match self {
+            Completion::Received { .. } => Completion::Received {
+                result: Err(error),
+                armed: false,
+            },
+            Completion::Sent(_) => Completion::Sent(Err(error)),
+            Completion::Accepted { .. } => Completion::Accepted {
+                result: Err(error),
+                armed: false,
+            },
+            Completion::Connected(_) => Completion::Connected(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A port: one descriptor as a backend knows it. The stream that owns the
+//! descriptor owns its port, so whoever may run the stream may use the port
+//! without a lock.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ferrevent_core::buffer::Pinned;
+use socket2::{Protocol, SockRef, Type};
+
+use crate::op::Token;
+
+/// What kind of descriptor a port has: it decides which calls move its bytes
+/// and how far its readiness can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PortKind {
+    /// A TCP socket: a short read means that it is drained.
+    Tcp,
+    /// Any other stream socket. A read may stop short of what is there (a
+    /// unix socket's `SCM_RIGHTS`), so only the kernel's word counts.
+    Socket,
+    /// A pipe, a terminal, anything else that can be polled.
+    File,
+    /// A listening socket.
+    Listener,
+}
+
+impl PortKind {
+    /// Finds out what a descriptor is.
+    ///
+    /// ```
+    /// use ferrevent_os::PortKind;
+    /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// assert_eq!(PortKind::of(&socket), PortKind::Listener);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn of(fd: &impl AsFd) -> Self {
+        let socket = SockRef::from(fd);
+        match socket.r#type() {
+            Err(_) => PortKind::File,
+            Ok(_) if socket.is_listener().unwrap_or(false) => PortKind::Listener,
+            Ok(Type::STREAM) if is_tcp(&socket) => PortKind::Tcp,
+            Ok(_) => PortKind::Socket,
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn is_tcp(socket: &SockRef<'_>) -> bool {
+    matches!(socket.protocol(), Ok(Some(Protocol::TCP)))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn is_tcp(_: &SockRef<'_>) -> bool {
+    // Without SO_PROTOCOL nothing tells SCTP from TCP: trust only the kernel.
+    false
+}
+
+/// A set of readiness kinds, and of interests in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness(u8);
+
+impl Readiness {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Bytes, connections or an end can be read.
+    pub const READ: Self = Self(1);
+    /// Bytes can be written, or a connection attempt has ended.
+    pub const WRITE: Self = Self(2);
+    /// The peer has ended its side (`EPOLLRDHUP`), where the kernel says so.
+    pub const CLOSED: Self = Self(4);
+    /// Out-of-band data (`EPOLLPRI`).
+    pub const PRIORITY: Self = Self(8);
+    /// An error or a hang-up (`EPOLLERR`, `EPOLLHUP`): always reported.
+    pub const ERROR: Self = Self(16);
+
+    /// Whether any of `other` is in this set.
+    pub const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether the set is empty.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// This set and `other`.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in both sets.
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// This set without `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// One descriptor as a backend knows it.
+#[derive(Debug)]
+pub struct Port {
+    pub(crate) fd: OwnedFd,
+    pub(crate) kind: PortKind,
+    /// What is known to be ready: attempts are made without asking.
+    pub(crate) ready: Readiness,
+    /// What the kernel has been asked to report.
+    pub(crate) armed: Readiness,
+    pub(crate) flags: Flags,
+    pub(crate) token: Token,
+    /// The bytes of a send in flight.
+    pub(crate) sending: Option<Box<Pinned>>,
+}
+
+/// What else a port remembers, one bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    pub(crate) const RECEIVING: u8 = 1;
+    pub(crate) const ACCEPTING: u8 = 2;
+    pub(crate) const CONNECTING: u8 = 4;
+    /// The kernel knows the descriptor.
+    pub(crate) const REGISTERED: u8 = 8;
+    /// The last receive filled its block: the next one takes more.
+    pub(crate) const BULK: u8 = 16;
+    /// An event spoke of out-of-band data, an end or an error: a short read
+    /// means nothing until `EAGAIN` has been seen.
+    pub(crate) const THOROUGH: u8 = 32;
+    /// Registered once, edge-triggered, for both directions.
+    pub(crate) const EDGE: u8 = 64;
+
+    pub(crate) fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    pub(crate) fn set(&mut self, bit: u8, on: bool) {
+        if on {
+            self.0 |= bit;
+        } else {
+            self.0 &= !bit;
+        }
+    }
+}
+
+impl Port {
+    pub(crate) fn new(fd: OwnedFd, kind: PortKind, token: Token) -> Self {
+        Self {
+            fd,
+            kind,
+            ready: Readiness::NONE,
+            armed: Readiness::NONE,
+            flags: Flags::default(),
+            token,
+            sending: None,
+        }
+    }
+
+    /// The key under which its events are reported.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// What kind of descriptor it is.
+    pub fn kind(&self) -> PortKind {
+        self.kind
+    }
+
+    pub(crate) fn fd_ref(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        self.kind != PortKind::File
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

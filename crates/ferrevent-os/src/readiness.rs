@@ -1,0 +1,313 @@
+//! Operations over a kernel that only tells what is ready: the part that
+//! epoll, poll and their kin share.
+//!
+//! An operation is attempted as soon as it is submitted when its direction
+//! may be ready; when the kernel has nothing to give it waits on the port and
+//! is attempted again at the next event. How the kernel is asked for events
+//! is each backend's own business: [`Port::interest`] tells what it needs.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+
+use ferrevent_core::buffer::{Block, Pinned};
+
+use crate::op::{Accepted, Completion, Op, OpKind, Received};
+use crate::port::{Flags, Port, PortKind, Readiness};
+use crate::sys::{Sys, canceled, would_block};
+
+/// The first block of a receive.
+const BLOCK: usize = 16 * 1024;
+/// The block that is added once a receive has filled the first.
+const BULK_BLOCK: usize = 64 * 1024;
+/// A receive below this no longer looks like bulk.
+const BULK_ENDS: usize = 8 * 1024;
+/// Segments handed to one vectored send.
+const SLICES: usize = 16;
+
+/// The event bits after which a short read says nothing.
+const SUSPICIOUS: Readiness = Readiness::PRIORITY
+    .with(Readiness::CLOSED)
+    .with(Readiness::ERROR);
+
+impl Port {
+    /// Takes note of what the kernel reported.
+    pub(crate) fn note(&mut self, reported: Readiness) {
+        let mut ready = reported;
+        if reported.any(Readiness::ERROR) {
+            ready = ready.with(Readiness::READ).with(Readiness::WRITE);
+        }
+        if reported.any(Readiness::CLOSED) {
+            ready = ready.with(Readiness::READ);
+        }
+        if reported.any(SUSPICIOUS) {
+            self.flags.set(Flags::THOROUGH, true);
+        }
+        self.ready = self.ready.with(ready).without(SUSPICIOUS);
+    }
+
+    /// What the kernel must be asked to report for the operations that wait.
+    pub(crate) fn interest(&self) -> Readiness {
+        let mut interest = Readiness::NONE;
+        if self.flags.has(Flags::RECEIVING | Flags::ACCEPTING) {
+            interest = interest.with(Readiness::READ);
+        }
+        if self.sending.is_some() || self.flags.has(Flags::CONNECTING) {
+            interest = interest.with(Readiness::WRITE);
+        }
+        interest
+    }
+
+    /// On a level-triggered kernel: what it must be asked for from now on,
+    /// when that differs from what it was asked for before.
+    pub(crate) fn missing_interest(&self) -> Option<Readiness> {
+        let interest = self.armed.with(self.interest());
+        (interest != self.armed).then_some(interest)
+    }
+
+    /// On a level-triggered kernel, after an event: what it must be asked for
+    /// from now on, lest it report for ever what nobody waits for. Nothing at
+    /// all after a hang-up, which is reported whatever is asked.
+    pub(crate) fn excess_interest(&self, reported: Readiness) -> Option<Readiness> {
+        let wanted = self.interest();
+        if reported.any(Readiness::ERROR) && wanted.is_none() {
+            return Some(Readiness::NONE);
+        }
+        let unwanted = self.armed.without(wanted);
+        unwanted.any(reported).then(|| self.armed.without(unwanted))
+    }
+
+    /// Begins an operation; `None` when it waits for an event.
+    pub(crate) fn begin(&mut self, sys: &Sys, op: Op) -> Option<Completion> {
+        match op {
+            Op::Receive => {
+                self.flags.set(Flags::RECEIVING, true);
+                self.try_receive(sys)
+            }
+            Op::Send(bytes) => self.try_send(sys, bytes),
+            Op::Accept => {
+                self.flags.set(Flags::ACCEPTING, true);
+                self.try_accept(sys)
+            }
+            Op::Connect(address) => match sys.connect(self.fd.as_fd(), &address) {
+                Ok(true) => Some(Completion::Connected(Ok(()))),
+                Ok(false) => {
+                    self.flags.set(Flags::CONNECTING, true);
+                    self.ready = self.ready.without(Readiness::WRITE);
+                    None
+                }
+                Err(error) => Some(Completion::Connected(Err(error))),
+            },
+        }
+    }
+
+    /// Attempts every operation that waits and may now have become possible.
+    pub(crate) fn progress(&mut self, sys: &Sys, sink: &mut dyn FnMut(Completion)) {
+        if self.flags.has(Flags::CONNECTING) {
+            if !self.ready.any(Readiness::WRITE) {
+                return;
+            }
+            self.flags.set(Flags::CONNECTING, false);
+            let outcome = match sys.socket_error(self.fd.as_fd()) {
+                Ok(None) => Ok(()),
+                Ok(Some(error)) | Err(error) => Err(error),
+            };
+            sink(Completion::Connected(outcome));
+            return;
+        }
+        if self.ready.any(Readiness::WRITE)
+            && let Some(bytes) = self.sending.take()
+            && let Some(completion) = self.try_send(sys, *bytes)
+        {
+            sink(completion);
+        }
+        if self.flags.has(Flags::RECEIVING)
+            && let Some(completion) = self.try_receive(sys)
+        {
+            sink(completion);
+        }
+        if self.flags.has(Flags::ACCEPTING)
+            && let Some(completion) = self.try_accept(sys)
+        {
+            sink(completion);
+        }
+    }
+
+    /// Takes back an operation that waits.
+    pub(crate) fn abandon(&mut self, kind: OpKind) -> Option<Completion> {
+        match kind {
+            OpKind::Receive if self.flags.has(Flags::RECEIVING) => {
+                self.flags.set(Flags::RECEIVING, false);
+                Some(Completion::Received {
+                    result: Err(canceled()),
+                    armed: false,
+                })
+            }
+            OpKind::Accept if self.flags.has(Flags::ACCEPTING) => {
+                self.flags.set(Flags::ACCEPTING, false);
+                Some(Completion::Accepted {
+                    result: Err(canceled()),
+                    armed: false,
+                })
+            }
+            OpKind::Connect if self.flags.has(Flags::CONNECTING) => {
+                self.flags.set(Flags::CONNECTING, false);
+                Some(Completion::Connected(Err(canceled())))
+            }
+            OpKind::Send => self
+                .sending
+                .take()
+                .map(|_| Completion::Sent(Err(canceled()))),
+            _ => None,
+        }
+    }
+
+    fn try_receive(&mut self, sys: &Sys) -> Option<Completion> {
+        if !self.ready.any(Readiness::READ) {
+            return None;
+        }
+        let mut first = Block::with_capacity_at_least(BLOCK);
+        let mut second = None;
+        let fd = self.fd.as_fd();
+        let mut capacity = first.capacity();
+        let answer = if self.flags.has(Flags::BULK) {
+            let more = second.insert(Block::with_capacity_at_least(BULK_BLOCK));
+            capacity += more.capacity();
+            sys.receive_two(fd, first.as_mut_slice(), more.as_mut_slice())
+        } else {
+            sys.receive(fd, self.is_socket(), first.as_mut_slice())
+        };
+        let result = match answer {
+            Err(error) if would_block(&error) => {
+                self.ready = self.ready.without(Readiness::READ);
+                self.flags.set(Flags::THOROUGH, false);
+                return None;
+            }
+            Err(error) => Err(error),
+            Ok(0) => Ok(Received::End),
+            Ok(len) => {
+                self.flags.set(
+                    Flags::BULK,
+                    len >= BULK_ENDS && (second.is_some() || len == capacity),
+                );
+                self.judge_read(len, capacity);
+                Ok(match second {
+                    Some(second) if len > first.capacity() => Received::Two(first, second, len),
+                    _ => Received::One(first, len),
+                })
+            }
+        };
+        self.flags.set(Flags::RECEIVING, false);
+        Some(Completion::Received {
+            result,
+            armed: false,
+        })
+    }
+
+    /// Decides whether more can be read without asking the kernel again.
+    fn judge_read(&mut self, len: usize, capacity: usize) {
+        let drained = if self.flags.has(Flags::EDGE) {
+            // Out-of-band data stops a read at its mark, and an end or an
+            // error lies behind the last byte: then only EAGAIN counts.
+            self.kind == PortKind::Tcp && len < capacity && !self.flags.has(Flags::THOROUGH)
+        } else {
+            // Level-triggered: the kernel will say it again.
+            true
+        };
+        if drained {
+            self.ready = self.ready.without(Readiness::READ);
+        }
+    }
+
+    fn try_send(&mut self, sys: &Sys, bytes: Pinned) -> Option<Completion> {
+        if !self.ready.any(Readiness::WRITE) {
+            self.sending = Some(Box::new(bytes));
+            return None;
+        }
+        match self.send_some(sys, &bytes) {
+            Err(error) if would_block(&error) => {
+                self.ready = self.ready.without(Readiness::WRITE);
+                self.sending = Some(Box::new(bytes));
+                None
+            }
+            Ok(sent) => {
+                if sent < bytes.len() && bytes.file_range().is_none() {
+                    // A short write means that the kernel's buffer is full;
+                    // it will tell when it has room.
+                    self.ready = self.ready.without(Readiness::WRITE);
+                }
+                Some(Completion::Sent(Ok(sent)))
+            }
+            failed => Some(Completion::Sent(failed)),
+        }
+    }
+
+    fn send_some(&self, sys: &Sys, bytes: &Pinned) -> io::Result<usize> {
+        let fd = self.fd.as_fd();
+        if let Some(slice) = bytes.single() {
+            return sys.send(fd, self.is_socket(), slice);
+        }
+        if let Some(range) = bytes.file_range() {
+            return self.send_file(sys, range.file, range.offset, range.len);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = bytes.io_slices(0, &mut slices);
+        sys.send_vectored(fd, self.is_socket(), &slices[..count])
+    }
+
+    fn send_file(
+        &self,
+        sys: &Sys,
+        file: &std::fs::File,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        match sys.send_file(self.fd.as_fd(), file, offset, len) {
+            Ok(0) => return Err(truncated(offset)),
+            // Neither every file nor every target knows sendfile.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)
+                ) => {}
+            answer => return answer,
+        }
+        let mut block = Block::with_capacity_at_least(len.min(BULK_BLOCK));
+        let room = block.capacity().min(len);
+        let filled = sys.read_file(file, offset, &mut block.as_mut_slice()[..room])?;
+        if filled == 0 {
+            return Err(truncated(offset));
+        }
+        sys.send(
+            self.fd.as_fd(),
+            self.is_socket(),
+            &block.as_mut_slice()[..filled],
+        )
+    }
+
+    fn try_accept(&mut self, sys: &Sys) -> Option<Completion> {
+        if !self.ready.any(Readiness::READ) {
+            return None;
+        }
+        let result = match sys.accept(self.fd.as_fd()) {
+            Err(error) if would_block(&error) => {
+                self.ready = self.ready.without(Readiness::READ);
+                return None;
+            }
+            Err(error) => Err(error),
+            Ok((fd, peer)) => Ok(Accepted { fd, peer }),
+        };
+        self.flags.set(Flags::ACCEPTING, false);
+        Some(Completion::Accepted {
+            result,
+            armed: false,
+        })
+    }
+}
+
+fn truncated(offset: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the file ends at byte {offset}, before the range that was to be sent"),
+    )
+}

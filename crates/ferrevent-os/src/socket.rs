@@ -1,0 +1,198 @@
+//! Making sockets: for connecting, for listening, in pairs.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use crate::sys::{Sys, set_nonblocking};
+
+/// How a listening socket is made.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// Connections the kernel holds before they are taken. Default 1024,
+    /// which Linux cuts to `net.core.somaxconn`.
+    pub backlog: i32,
+    /// Several sockets may listen on the same address and share its
+    /// connections (`SO_REUSEPORT`). Default false.
+    pub reuse_port: bool,
+    /// An IPv6 socket takes IPv4 connections too. Default false.
+    pub dual_stack: bool,
+    /// Small writes are sent at once (`TCP_NODELAY`) on every connection
+    /// taken. Default true.
+    pub nodelay: bool,
+    /// The kernel probes idle connections taken (`SO_KEEPALIVE`). Default
+    /// false.
+    pub keepalive: bool,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            reuse_port: false,
+            dual_stack: false,
+            nodelay: true,
+            keepalive: false,
+        }
+    }
+}
+
+/// A listening socket. A unix path that a dead server left behind is taken
+/// over; one where somebody answers is not.
+///
+/// # Errors
+/// Those of the system, naming the address.
+pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::Result<OwnedFd> {
+    let make = || {
+        let socket = sys.socket(address.domain(), Type::STREAM)?;
+        if address.is_unix() {
+            if let Some(path) = address.as_pathname() {
+                remove_dead_socket(path)?;
+            }
+        } else {
+            // Linux hands these down to every connection that is taken.
+            socket.set_reuse_address(true)?;
+            socket.set_tcp_nodelay(options.nodelay)?;
+            socket.set_keepalive(options.keepalive)?;
+            if address.domain() == Domain::IPV6 {
+                socket.set_only_v6(!options.dual_stack)?;
+            }
+            if options.reuse_port {
+                socket.set_reuse_port(true)?;
+            }
+        }
+        sys.bind(&socket, address)?;
+        sys.listen(&socket, options.backlog)?;
+        Ok(socket.into())
+    };
+    make().map_err(|error| naming(error, address))
+}
+
+/// A socket ready to connect to this address.
+///
+/// # Errors
+/// Those of the system.
+pub fn for_connecting(
+    sys: &Sys,
+    address: &SockAddr,
+    bind: Option<&SockAddr>,
+) -> io::Result<OwnedFd> {
+    let socket = sys.socket(address.domain(), Type::STREAM)?;
+    if !address.is_unix() {
+        socket.set_tcp_nodelay(true)?;
+    }
+    if let Some(local) = bind {
+        sys.bind(&socket, local)
+            .map_err(|error| naming(error, local))?;
+    }
+    Ok(socket.into())
+}
+
+/// Two connected sockets, non-blocking.
+///
+/// # Errors
+/// Those of socketpair(2).
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+    a.set_nonblocking(true)?;
+    b.set_nonblocking(true)?;
+    Ok((a.into(), b.into()))
+}
+
+/// Makes a descriptor non-blocking, as every stream's must be.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn make_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    set_nonblocking(fd.as_raw_fd())
+}
+
+/// The same error, with the address it is about.
+pub fn naming(error: io::Error, address: &SockAddr) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        Naming {
+            error,
+            address: describe(address),
+        },
+    )
+}
+
+/// An address as a user writes it: `127.0.0.1:80`, `[::1]:80`, `unix:/path`.
+///
+/// ```
+/// let address: std::net::SocketAddr = "[::1]:80".parse().unwrap();
+/// assert_eq!(ferrevent_os::socket::describe(&address.into()), "[::1]:80");
+/// ```
+pub fn describe(address: &SockAddr) -> String {
+    if let Some(address) = address.as_socket() {
+        address.to_string()
+    } else if let Some(path) = address.as_pathname() {
+        format!("unix:{}", path.display())
+    } else {
+        "unix:".to_owned()
+    }
+}
+
+/// Sets or clears the keepalive of a connected socket.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_keepalive(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
+    SockRef::from(fd).set_keepalive(on)
+}
+
+#[derive(Debug)]
+struct Naming {
+    error: io::Error,
+    address: String,
+}
+
+impl std::fmt::Display for Naming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.address, self.error)
+    }
+}
+
+impl std::error::Error for Naming {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Removes a unix socket nobody listens on any more.
+fn remove_dead_socket(path: &Path) -> io::Result<()> {
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sets or clears `TCP_NODELAY`.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_nodelay(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
+    SockRef::from(fd).set_tcp_nodelay(on)
+}
+
+/// The IP address of the other end, if it has one.
+pub fn peer(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
+    SockRef::from(fd).peer_addr().ok()?.as_socket()
+}
+
+/// The IP address of this end, if it has one.
+pub fn local(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
+    SockRef::from(fd).local_addr().ok()?.as_socket()
+}

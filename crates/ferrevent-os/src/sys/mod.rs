@@ -1,0 +1,158 @@
+//! The seam: every system call and every look at the clock passes one [`Sys`]
+//! value, so that a test can make any of them fail, fall short or take time.
+//!
+//! Calls that a signal interrupted (`EINTR`) are made again here, so no layer
+//! above ever sees one; only the waits return early.
+
+mod clock;
+mod fault;
+#[cfg(target_os = "linux")]
+mod linux;
+mod unix;
+
+pub(crate) use unix::set_nonblocking;
+
+use std::io;
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub(crate) use fault::verdict;
+pub use fault::{Call, Fault, FaultPlan, Rule};
+
+/// The operating system as one loop sees it.
+///
+/// ```
+/// use ferrevent_os::sys::{Clock, Sys};
+///
+/// let sys = Sys::new(Clock::real(), None);
+/// assert!(sys.now() <= sys.now());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sys {
+    clock: Clock,
+    faults: Option<Arc<FaultPlan>>,
+}
+
+impl Sys {
+    /// The system with this clock and, for tests, a plan of faults.
+    pub fn new(clock: Clock, faults: Option<Arc<FaultPlan>>) -> Self {
+        Self { clock, faults }
+    }
+
+    /// The clock of this loop.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The time now.
+    pub fn now(&self) -> ferrevent_core::timer::Tick {
+        self.clock.now()
+    }
+
+    /// Whether faults may be injected: a lie about `EAGAIN` leaves an
+    /// edge-triggered kernel silent, so backends then ask it to speak again.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.faults.is_some()
+    }
+
+    #[inline]
+    fn strike(&self, call: Call) -> Option<Fault> {
+        self.faults.as_ref().and_then(|plan| plan.strike(call))
+    }
+
+    /// Makes a call that moves bytes: `attempt` is given how many bytes it
+    /// may move at most, and is made again when a signal interrupts it.
+    #[inline]
+    fn moving(
+        &self,
+        call: Call,
+        len: usize,
+        mut attempt: impl FnMut(usize) -> isize,
+    ) -> io::Result<usize> {
+        loop {
+            let limit = match self.strike(call) {
+                None => len,
+                Some(Fault::Short(limit)) => limit.clamp(1, len.max(1)).min(len),
+                Some(Fault::Errno(libc::EINTR)) => continue,
+                Some(Fault::Errno(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+            };
+            let moved = attempt(limit);
+            match usize::try_from(moved) {
+                Ok(moved) => return Ok(moved),
+                Err(_) => {
+                    let error = io::Error::last_os_error();
+                    if error.raw_os_error() != Some(libc::EINTR) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a call that answers with a number or -1, again when a signal
+    /// interrupts it.
+    #[inline]
+    fn call(&self, call: Call, mut attempt: impl FnMut() -> libc::c_int) -> io::Result<i32> {
+        loop {
+            match self.strike(call) {
+                Some(Fault::Errno(libc::EINTR)) => continue,
+                fault => verdict(fault)?,
+            }
+            let answer = attempt();
+            if answer >= 0 {
+                return Ok(answer);
+            }
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() != Some(libc::EINTR) {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether this error means "not now": the caller waits for readiness.
+pub fn would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether this error means that descriptors or memory have run out, so that
+/// the same call may succeed later: `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`.
+///
+/// ```
+/// let error = std::io::Error::from_raw_os_error(24); // EMFILE on Linux
+/// assert!(ferrevent_os::sys::is_exhaustion(&error));
+/// ```
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+/// The error of an operation that was taken back before it moved anything.
+///
+/// ```
+/// use ferrevent_os::sys::{canceled, is_canceled};
+/// assert!(is_canceled(&canceled()));
+/// ```
+pub fn canceled() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECANCELED)
+}
+
+/// Whether an operation ended because it was taken back.
+pub fn is_canceled(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECANCELED)
+}
+
+/// Whether an error of accept(2) is one that the connection's own protocol
+/// had pending: `EPROTO`, `ENOPROTOOPT`, `EOPNOTSUPP`.
+///
+/// ```
+/// assert!(!ferrevent_os::sys::is_protocol_error(&std::io::Error::other("no")));
+/// ```
+pub fn is_protocol_error(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPROTO | libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+    )
+}

@@ -1,0 +1,206 @@
+//! Listeners: connections are taken one at a time, and a listener rests while
+//! descriptors have run out instead of spinning.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use ferrevent_os::{Completion, Op, OpKind, Port, PortKind, Token, What, sys};
+
+use super::entry::Entry;
+use super::{Engine, Happening, Priority, STARVED_REST, TURN_ACCEPTS, Work};
+
+/// A listening socket in the table.
+#[derive(Debug)]
+pub(super) struct Listener<O> {
+    pub(super) port: Port,
+    pub(super) owner: Option<O>,
+    pub(super) priority: Priority,
+    pub(super) state: Listening,
+    turn: u32,
+    taken: u32,
+    /// The next connection is to be asked for.
+    idle: bool,
+}
+
+/// What a listener is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listening {
+    /// Taking connections.
+    Open,
+    /// Told to take none for now.
+    Paused,
+    /// Resting, because descriptors or memory ran out.
+    Resting,
+}
+
+impl<S, O> Engine<S, O> {
+    /// A listener over a listening, non-blocking socket. `None` when the
+    /// table is full.
+    pub fn add_listener(&mut self, fd: OwnedFd, priority: Priority, owner: O) -> Option<Token> {
+        let backend = &self.backend;
+        let token = self.table.insert_with(|token| {
+            Entry::Listener(Box::new(Listener {
+                port: backend.open(fd, PortKind::Listener, token),
+                owner: Some(owner),
+                priority,
+                state: Listening::Open,
+                turn: 0,
+                taken: 0,
+                idle: true,
+            }))
+        })?;
+        self.enqueue(token, Work::Run(token));
+        Some(token)
+    }
+
+    /// Stops a listener from taking connections, or lets it go on. Returns
+    /// whether there is such a listener.
+    pub fn pause_listener(&mut self, token: Token, pause: bool) -> bool {
+        let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
+            return false;
+        };
+        if pause {
+            listener.state = Listening::Paused;
+            if self
+                .backend
+                .cancel(&mut listener.port, OpKind::Accept)
+                .is_some()
+            {
+                listener.idle = true;
+            }
+        } else {
+            listener.state = Listening::Open;
+            self.enqueue(token, Work::Run(token));
+        }
+        true
+    }
+
+    pub(super) fn hear_listener(&mut self, token: Token, what: What) -> Option<Happening> {
+        let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
+            return None;
+        };
+        let mut outcome = None;
+        self.backend
+            .event(&mut listener.port, what, &mut |completion| {
+                outcome = Some(completion);
+            });
+        let outcome = outcome?;
+        self.accepted(token, outcome)
+    }
+
+    /// Asks for the next connection, unless the listener had its share of the
+    /// turn or is to take none.
+    pub(super) fn go_on_accepting(&mut self, token: Token) -> Option<Happening> {
+        let turn = self.turn;
+        let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
+            return None;
+        };
+        if listener.state == Listening::Resting {
+            listener.state = Listening::Open;
+        }
+        if listener.state != Listening::Open || !listener.idle {
+            return None;
+        }
+        if listener.turn != turn {
+            listener.turn = turn;
+            listener.taken = 0;
+        }
+        if listener.taken >= TURN_ACCEPTS {
+            self.later.push(token);
+            return None;
+        }
+        listener.taken += 1;
+        listener.idle = false;
+        let completion = self.backend.submit(&mut listener.port, Op::Accept)?;
+        self.accepted(token, completion)
+    }
+
+    fn accepted(&mut self, token: Token, completion: Completion) -> Option<Happening> {
+        let Completion::Accepted { result, armed } = completion else {
+            return None;
+        };
+        let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
+            return None;
+        };
+        listener.idle = !armed;
+        let paused = listener.state == Listening::Paused;
+        match result {
+            Ok(accepted) => {
+                self.resume_soon(token);
+                Some(Happening::Accepted(token, accepted))
+            }
+            Err(error) if sys::is_canceled(&error) => {
+                if !paused {
+                    self.resume_soon(token);
+                }
+                None
+            }
+            Err(error) if sys::is_exhaustion(&error) => {
+                self.rest(token);
+                Some(Happening::AcceptFailed {
+                    token,
+                    error,
+                    resting: true,
+                })
+            }
+            Err(error) if concerns_one_connection(&error) => {
+                self.resume_soon(token);
+                None
+            }
+            Err(error) => Some(Happening::AcceptFailed {
+                token,
+                error,
+                resting: false,
+            }),
+        }
+    }
+
+    fn resume_soon(&mut self, token: Token) {
+        self.enqueue(token, Work::Run(token));
+    }
+
+    /// Lets a listener rest until a descriptor is freed or some time passed.
+    fn rest(&mut self, token: Token) {
+        if let Some(Entry::Listener(listener)) = self.table.get_mut(token) {
+            listener.state = Listening::Resting;
+            self.starved.push(token);
+            self.timers.insert(self.now + STARVED_REST, token);
+        }
+    }
+
+    /// A stream gave its descriptor back: resting listeners may go on.
+    pub(super) fn descriptor_freed(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
+        for token in std::mem::take(&mut self.starved) {
+            self.enqueue(token, Work::Run(token));
+        }
+    }
+
+    /// The socket of a listener, to ask for its address.
+    pub fn listener_port(&mut self, token: Token) -> Option<&Port> {
+        match self.table.get_mut(token)? {
+            Entry::Listener(listener) => Some(&listener.port),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an error of accept(2) concerns the connection that would have been
+/// taken, not the listener: the man page names the network errors that Linux
+/// passes on.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::TimedOut
+            | Kind::PermissionDenied
+    ) || sys::is_protocol_error(error)
+}

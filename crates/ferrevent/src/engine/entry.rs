@@ -1,0 +1,108 @@
+//! What the table holds.
+
+use std::collections::VecDeque;
+
+use ferrevent_core::stream::Machine;
+use ferrevent_core::timer::TimerId;
+use ferrevent_os::{Port, Token};
+use socket2::SockAddr;
+
+use super::accept::Listener;
+use super::watch::{Descriptor, Watch};
+
+/// Which queue something's events go to: 0 is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Priority(pub u8);
+
+#[derive(Debug)]
+pub(super) enum Entry<S, O> {
+    Stream(Box<StreamEntry<S>>),
+    Listener(Box<Listener<O>>),
+    Timer(Box<Timer<O>>),
+    /// A registration of interest in a descriptor.
+    Watch(Box<Watch<O>>),
+    /// The descriptor itself, shared by its registrations.
+    Descriptor(Box<Descriptor>),
+    /// An event that only its owner raises.
+    User(Box<User<O>>),
+}
+
+impl<S, O> Entry<S, O> {
+    pub(super) fn priority(&self) -> Priority {
+        match self {
+            Entry::Stream(stream) => stream.priority,
+            Entry::Listener(listener) => listener.priority,
+            Entry::Timer(timer) => timer.priority,
+            Entry::Watch(watch) => watch.priority,
+            Entry::User(user) => user.priority,
+            Entry::Descriptor(_) => Priority(0),
+        }
+    }
+}
+
+/// A stream as the engine keeps it, and as its driver holds it while it runs.
+#[derive(Debug)]
+pub struct StreamEntry<S> {
+    /// The state of the stream.
+    pub machine: Machine,
+    /// What the driver keeps with it.
+    pub owner: S,
+    pub(super) port: Option<Port>,
+    pub(super) extras: Option<Box<Extras>>,
+    pub(super) token: Token,
+    pub(super) turn: u32,
+    pub(super) spent_bytes: u32,
+    pub(super) spent_ops: u16,
+    pub(super) priority: Priority,
+    pub(super) queued: bool,
+}
+
+/// What few streams have.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) timer: Option<TimerId>,
+    /// Addresses that are still to be tried.
+    pub(super) candidates: VecDeque<SockAddr>,
+    /// The address that is being tried.
+    pub(super) trying: Option<SockAddr>,
+    /// Where to bind before connecting.
+    pub(super) bind: Option<SockAddr>,
+    /// The other end of a pipe.
+    pub(super) piped_to: Option<Token>,
+}
+
+impl<S> StreamEntry<S> {
+    pub(super) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Its key.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Its descriptor's port; none before a host name is resolved.
+    pub fn port(&self) -> Option<&Port> {
+        self.port.as_ref()
+    }
+
+    /// Sets the queue of its events.
+    pub fn set_priority(&mut self, priority: Priority) {
+        self.priority = priority;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Timer<O> {
+    pub(super) armed: Option<TimerId>,
+    pub(super) due: bool,
+    pub(super) priority: Priority,
+    pub(super) owner: Option<O>,
+}
+
+#[derive(Debug)]
+pub(super) struct User<O> {
+    pub(super) raised: bool,
+    pub(super) priority: Priority,
+    pub(super) owner: Option<O>,
+}

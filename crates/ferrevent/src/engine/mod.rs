@@ -1,0 +1,163 @@
+//! The engine: everything registered, in one table; turns, in which events
+//! come from the kernel and go out one at a time.
+//!
+//! It calls nobody. Whoever drives it takes what happened from
+//! [`Engine::next`], runs whatever belongs to it, and gives a stream back with
+//! [`Engine::put_back`], which turns the stream's wishes into operations. The
+//! callback API and the C ABI are two such drivers.
+
+mod accept;
+mod connect;
+mod entry;
+mod pipe;
+mod stream;
+mod table;
+mod turn;
+mod watch;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrevent_core::timer::{Tick, TimerQueue};
+use ferrevent_os::{Backend, Event, Token, Waiter};
+
+pub use accept::Listening;
+pub use connect::Target;
+pub use entry::{Priority, StreamEntry};
+pub use turn::Happening;
+pub use watch::{Interest, Registration};
+
+use entry::Entry;
+use table::Table;
+
+/// Bytes that one stream may move in one turn before others have theirs.
+const TURN_BYTES: usize = 256 * 1024;
+/// Receives and sends of one stream in one turn.
+const TURN_OPS: u32 = 32;
+/// Connections that one listener may take in one turn.
+const TURN_ACCEPTS: u32 = 64;
+/// How long a listener rests when descriptors have run out, unless a stream
+/// closes earlier.
+const STARVED_REST: Duration = Duration::from_millis(250);
+
+/// The engine. `S` is what the driver keeps with every stream, `O` what it
+/// keeps with everything else.
+#[derive(Debug)]
+pub struct Engine<S, O> {
+    backend: Arc<Backend>,
+    waiter: Waiter,
+    table: Table<Entry<S, O>>,
+    timers: TimerQueue<Token>,
+    /// What is to be done in this turn, one queue for each priority.
+    queues: Vec<VecDeque<Work>>,
+    /// Streams and listeners that had their share and wait for the next turn.
+    later: Vec<Token>,
+    /// Listeners that rest because descriptors ran out.
+    starved: Vec<Token>,
+    watches: watch::Descriptors,
+    incoming: Vec<Event>,
+    now: Tick,
+    turn: u32,
+}
+
+/// One thing to be done in a turn.
+#[derive(Debug)]
+enum Work {
+    /// Something the kernel told.
+    Kernel(Event),
+    /// A stream has something to tell, or a listener may go on.
+    Run(Token),
+    /// A timer is due.
+    Due(Token),
+}
+
+impl<S, O> Engine<S, O> {
+    /// An engine over a backend, with this many priorities (at least 1).
+    pub fn new(backend: Arc<Backend>, priorities: u8) -> Self {
+        let now = backend.sys().now();
+        Self {
+            waiter: backend.waiter(),
+            backend,
+            table: Table::new(),
+            timers: TimerQueue::new(now),
+            queues: (0..priorities.max(1)).map(|_| VecDeque::new()).collect(),
+            later: Vec::new(),
+            starved: Vec::new(),
+            watches: watch::Descriptors::default(),
+            incoming: Vec::new(),
+            now,
+            turn: 1,
+        }
+    }
+
+    /// The backend, for those who wake it.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// The time of this turn: read once after the wait.
+    pub fn now(&self) -> Tick {
+        self.now
+    }
+
+    /// Reads the clock again, for a driver that has worked for long.
+    pub fn refresh_now(&mut self) -> Tick {
+        self.now = self.now.max(self.backend.sys().now());
+        self.now
+    }
+
+    /// How many registrations there are: streams, listeners, timers, watches
+    /// and user events.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether nothing is registered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the key belongs to something that is still registered.
+    pub fn contains(&self, token: Token) -> bool {
+        self.table.contains(token)
+    }
+
+    /// How many priorities there are.
+    pub fn priorities(&self) -> u8 {
+        u8::try_from(self.queues.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Makes the kernel's half anew from the table, in the child of a fork.
+    /// The mailbox of the driver must be told of the new backend.
+    ///
+    /// # Errors
+    /// Those of making a backend. A port that the kernel refuses is closed
+    /// with that error as its reason.
+    pub fn rebuild(&mut self, backend: Backend) -> io::Result<()> {
+        self.backend = Arc::new(backend);
+        self.waiter = self.backend.waiter();
+        self.incoming.clear();
+        for queue in &mut self.queues {
+            queue.retain(|work| !matches!(work, Work::Kernel(_)));
+        }
+        let mut broken = Vec::new();
+        for (token, entry) in self.table.iter_mut() {
+            let port = match entry {
+                Entry::Stream(stream) => stream.port.as_mut(),
+                Entry::Listener(listener) => Some(&mut listener.port),
+                _ => None,
+            };
+            if let Some(port) = port
+                && let Err(error) = self.backend.reopen(port)
+            {
+                broken.push((token, error));
+            }
+        }
+        for (token, error) in broken {
+            self.fail(token, error);
+        }
+        self.rewatch_all()
+    }
+}

@@ -1,0 +1,350 @@
+//! Streams: completions become the machine's input, its wishes operations.
+
+use ferrevent_core::stream::{CloseReason, Machine, StreamConfig};
+use ferrevent_core::timer::Tick;
+use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
+use std::os::fd::OwnedFd;
+
+use super::entry::{Entry, StreamEntry};
+use super::{Engine, Happening, Priority, TURN_BYTES, TURN_OPS, Work};
+
+impl<S> StreamEntry<S> {
+    pub(super) fn new(token: Token, machine: Machine, port: Option<Port>, owner: S) -> Self {
+        Self {
+            machine,
+            owner,
+            port,
+            extras: None,
+            token,
+            turn: 0,
+            spent_bytes: 0,
+            spent_ops: 0,
+            priority: Priority::default(),
+            queued: false,
+        }
+    }
+
+    /// Tells the machine how an operation ended.
+    #[inline]
+    pub(super) fn complete(&mut self, now: Tick, completion: Completion) {
+        match completion {
+            Completion::Received { result, armed } => match result {
+                Ok(received) if !received.is_empty() => {
+                    let len = received.len();
+                    self.spend(len);
+                    self.machine.received(now, armed, len, |input| {
+                        // The input's back is never frozen.
+                        let _ = received.append_to(input);
+                    });
+                }
+                Ok(_) => self.machine.receive_ended(),
+                Err(error) if sys::is_canceled(&error) => self.machine.receive_canceled(),
+                Err(error) => self.machine.receive_failed(error),
+            },
+            Completion::Sent(Err(error)) if sys::is_canceled(&error) => {
+                self.machine.send_canceled();
+            }
+            Completion::Sent(outcome) => {
+                self.spend(*outcome.as_ref().unwrap_or(&0));
+                self.machine.sent(now, outcome);
+            }
+            Completion::Connected(outcome) => self.machine.connect_ended(now, outcome),
+            _ => {}
+        }
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.spent_bytes = self
+            .spent_bytes
+            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.spent_ops = self.spent_ops.saturating_add(1);
+    }
+
+    /// Whether it has had its share of this turn.
+    #[inline]
+    fn is_spent(&self) -> bool {
+        self.spent_bytes as usize >= TURN_BYTES || u32::from(self.spent_ops) >= TURN_OPS
+    }
+
+    #[inline]
+    fn begin_turn(&mut self, turn: u32) {
+        if self.turn != turn {
+            self.turn = turn;
+            self.spent_bytes = 0;
+            self.spent_ops = 0;
+        }
+    }
+
+    /// Turns wishes into operations until none is left or the share is spent.
+    /// Returns whether something was left for the next turn.
+    #[inline]
+    fn pursue(&mut self, backend: &Backend, now: Tick) -> bool {
+        let Some(mut port) = self.port.take() else {
+            return false;
+        };
+        let left = self.pursue_on(&mut port, backend, now);
+        self.port = Some(port);
+        left
+    }
+
+    #[inline]
+    fn pursue_on(&mut self, port: &mut Port, backend: &Backend, now: Tick) -> bool {
+        if self.machine.is_closed() {
+            return false;
+        }
+        while let Some(bytes) = self.machine.next_send(now) {
+            match backend.submit(port, Op::Send(bytes)) {
+                Some(completion) => self.complete(now, completion),
+                None => break,
+            }
+            if self.is_spent() {
+                return true;
+            }
+        }
+        if self.machine.wants_shutdown() {
+            let outcome = backend.shutdown_write(port);
+            self.machine.shutdown_ended(outcome);
+        }
+        if self.machine.unwants_receive()
+            && let Some(completion) = backend.cancel(port, OpKind::Receive)
+        {
+            self.complete(now, completion);
+        }
+        if self.machine.wants_receive() {
+            if self.is_spent() {
+                return true;
+            }
+            self.machine.receive_began(now);
+            if let Some(completion) = backend.submit(port, Op::Receive) {
+                self.complete(now, completion);
+            }
+        }
+        false
+    }
+}
+
+impl<S, O> Engine<S, O> {
+    /// A stream over a connected descriptor, which is made non-blocking.
+    /// `None` when the table is full.
+    pub fn add_stream(&mut self, fd: OwnedFd, kind: PortKind, owner: S) -> Option<Token> {
+        let backend = &self.backend;
+        let token = self.table.insert_with(|token| {
+            let port = backend.open(fd, kind, token);
+            Entry::Stream(Box::new(StreamEntry::new(
+                token,
+                Machine::connected(),
+                Some(port),
+                owner,
+            )))
+        })?;
+        self.queue_stream(token);
+        Some(token)
+    }
+
+    /// Takes a stream out of the table, to run what belongs to it.
+    #[inline]
+    pub fn take(&mut self, token: Token) -> Option<Box<StreamEntry<S>>> {
+        if !matches!(self.table.get_mut(token)?, Entry::Stream(_)) {
+            return None;
+        }
+        match self.table.take(token) {
+            Some(Entry::Stream(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Pursues what a stream that was taken out now wants. Returns whether it
+    /// has something to tell at once.
+    #[inline]
+    pub fn pursue(&mut self, stream: &mut StreamEntry<S>) -> bool {
+        stream.begin_turn(self.turn);
+        if stream.pursue(&self.backend, self.now) && !stream.queued {
+            stream.queued = true;
+            self.later.push(stream.token);
+        }
+        self.arm_stream(stream);
+        if stream.machine.has_events() {
+            if !stream.is_spent() || stream.machine.is_closed() {
+                return true;
+            }
+            if !stream.queued {
+                stream.queued = true;
+                self.later.push(stream.token);
+            }
+        }
+        false
+    }
+
+    /// Puts a stream back that has nothing to tell now. One that is over and
+    /// has told so is removed; what the driver kept with it comes back.
+    #[inline]
+    pub fn put_back(&mut self, mut stream: Box<StreamEntry<S>>) -> Option<S> {
+        let token = stream.token;
+        if stream.machine.is_closed() && !stream.machine.has_events() {
+            self.table.remove(token);
+            self.dispose(&mut stream);
+            return Some(stream.owner);
+        }
+        let piped = stream
+            .extras
+            .as_ref()
+            .is_some_and(|extras| extras.piped_to.is_some());
+        self.table.put_back(token, Entry::Stream(stream));
+        if piped {
+            self.queue_stream(token);
+        }
+        None
+    }
+
+    /// Has a stream run in this turn, or in the next one if this one is over.
+    pub fn queue_stream(&mut self, token: Token) {
+        if let Some(Entry::Stream(stream)) = self.table.get_mut(token)
+            && !stream.queued
+        {
+            stream.queued = true;
+            self.enqueue(token, Work::Run(token));
+        }
+    }
+
+    /// Works on a stream in the table from outside its callbacks, and has it
+    /// run. `None` when there is no such stream or it is running.
+    pub fn with_stream<R>(
+        &mut self,
+        token: Token,
+        work: impl FnOnce(&mut StreamEntry<S>, Tick) -> R,
+    ) -> Option<R> {
+        let now = self.now;
+        let Entry::Stream(stream) = self.table.get_mut(token)? else {
+            return None;
+        };
+        let result = work(stream, now);
+        self.queue_stream(token);
+        Some(result)
+    }
+
+    /// Sets the limits and timeouts of a stream.
+    pub fn configure(&mut self, token: Token, config: StreamConfig) -> bool {
+        self.with_stream(token, |stream, now| stream.machine.configure(now, config))
+            .is_some()
+    }
+
+    /// Every stream's key, for a driver that ends them all.
+    pub fn streams(&mut self) -> Vec<Token> {
+        self.table
+            .iter_mut()
+            .filter(|(_, entry)| matches!(entry, Entry::Stream(_)))
+            .map(|(token, _)| token)
+            .collect()
+    }
+
+    pub(super) fn hear_stream(&mut self, token: Token, what: What) -> Option<Happening> {
+        let (backend, now, turn) = (&self.backend, self.now, self.turn);
+        let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
+            return None;
+        };
+        stream.begin_turn(turn);
+        let mut port = stream.port.take()?;
+        let mut failed_connect = None;
+        backend.event(&mut port, what, &mut |completion| match completion {
+            Completion::Connected(Err(error)) => failed_connect = Some(error),
+            completion => stream.complete(now, completion),
+        });
+        stream.port = Some(port);
+        if let Some(error) = failed_connect {
+            self.connect_failed(token, error);
+        }
+        self.after_event(token)
+    }
+
+    pub(super) fn run_stream(&mut self, token: Token) -> Option<Happening> {
+        let turn = self.turn;
+        let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
+            return None;
+        };
+        stream.queued = false;
+        stream.begin_turn(turn);
+        self.after_event(token)
+    }
+
+    pub(super) fn stream_time(&mut self, token: Token) -> Option<Happening> {
+        let now = self.now;
+        let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
+            return None;
+        };
+        if let Some(extras) = &mut stream.extras {
+            extras.timer = None;
+        }
+        stream.machine.time_passed(now);
+        self.after_event(token)
+    }
+
+    /// Tells the driver of a stream that has something to tell, and works on
+    /// alone for one that has not.
+    #[inline]
+    fn after_event(&mut self, token: Token) -> Option<Happening> {
+        let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
+            return None;
+        };
+        if stream
+            .extras
+            .as_ref()
+            .is_some_and(|extras| extras.piped_to.is_some())
+        {
+            return self.run_piped(token);
+        }
+        if stream.machine.has_events() {
+            return Some(Happening::Stream(token));
+        }
+        let mut stream = self.take(token)?;
+        let more = self.pursue(&mut stream);
+        self.table.put_back(token, Entry::Stream(stream));
+        more.then_some(Happening::Stream(token))
+    }
+
+    /// Sees to it that the machine is told the time when it wants to be.
+    #[inline]
+    fn arm_stream(&mut self, stream: &mut StreamEntry<S>) {
+        let Some(due) = stream.machine.wake_at() else {
+            return;
+        };
+        let token = stream.token;
+        let extras = stream.extras_mut();
+        // A timer that fires too early only asks again: moving it for every
+        // byte would cost more.
+        let armed = extras
+            .timer
+            .and_then(|id| self.timers.deadline(id).map(|at| (id, at)));
+        match armed {
+            Some((_, at)) if at <= due => {}
+            Some((id, _)) => {
+                self.timers.rearm(id, due);
+            }
+            None => extras.timer = Some(self.timers.insert(due, token)),
+        }
+    }
+
+    /// Gives back to the system what a stream held.
+    fn dispose(&mut self, stream: &mut StreamEntry<S>) {
+        if let Some(extras) = stream.extras.take() {
+            if let Some(id) = extras.timer {
+                self.timers.remove(id);
+            }
+            if let Some(other) = extras.piped_to {
+                self.unpipe(other, stream.token);
+            }
+        }
+        if let Some(port) = stream.port.take() {
+            self.backend.close(port);
+            self.descriptor_freed();
+        }
+    }
+
+    /// Closes every stream for this reason without telling anybody.
+    pub fn drop_stream(&mut self, token: Token) -> Option<S> {
+        let mut stream = self.take(token)?;
+        stream.machine.close(CloseReason::Closed);
+        self.table.remove(token);
+        self.dispose(&mut stream);
+        Some(stream.owner)
+    }
+}

@@ -1,0 +1,276 @@
+//! Turns: wait, gather, give out.
+
+use std::io;
+use std::time::Duration;
+
+use ferrevent_core::timer::Tick;
+use ferrevent_os::{Accepted, Readiness, Token, What};
+
+use super::entry::{Entry, Timer, User};
+use super::{Engine, Priority, Work};
+
+/// Something for the driver to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Happening {
+    /// This stream has something to tell: take it, ask its machine.
+    Stream(Token),
+    /// A listener took a connection.
+    Accepted(Token, Accepted),
+    /// A listener met an error. `resting` tells that descriptors or memory ran
+    /// out and that it goes on by itself; otherwise it is at its end.
+    AcceptFailed {
+        /// The listener.
+        token: Token,
+        /// What the system said.
+        error: io::Error,
+        /// Whether it goes on by itself.
+        resting: bool,
+    },
+    /// A timer is due.
+    Timer(Token),
+    /// A watched descriptor is ready, or nothing was ready for too long
+    /// (then the readiness is empty).
+    Watch(Token, Readiness),
+    /// A user event was raised.
+    User(Token),
+}
+
+impl<S, O> Engine<S, O> {
+    /// How long a wait may last: not at all while something is to be done,
+    /// else until the next timer, and no longer than `limit`.
+    pub fn patience(&mut self, limit: Option<Duration>) -> Option<Duration> {
+        if !self.later.is_empty() || self.queues.iter().any(|queue| !queue.is_empty()) {
+            return Some(Duration::ZERO);
+        }
+        let next = self.timers.next_deadline().map(|deadline| {
+            let now = self.backend.sys().now();
+            Duration::from_micros(deadline.0.saturating_sub(now.0))
+        });
+        match (limit, next) {
+            (Some(limit), Some(next)) => Some(limit.min(next)),
+            (limit, next) => limit.or(next),
+        }
+    }
+
+    /// Waits, no longer than `patience`, and gathers what happened.
+    /// [`next`](Self::next) then gives it out.
+    ///
+    /// # Errors
+    /// Those of the backend's wait.
+    pub fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let outcome = self.backend.wait(&mut self.waiter, patience, &mut incoming);
+        self.now = self.now.max(self.backend.sys().now());
+        self.turn = self.turn.wrapping_add(1);
+        for token in std::mem::take(&mut self.later) {
+            self.enqueue(token, Work::Run(token));
+        }
+        self.gather_timers();
+        for event in incoming.drain(..) {
+            if !matches!(event.what, What::Wake) {
+                self.enqueue(event.token, Work::Kernel(event));
+            }
+        }
+        self.incoming = incoming;
+        outcome
+    }
+
+    /// The next thing to do in this turn, in order of priority; `None` when
+    /// the turn is over.
+    #[expect(clippy::should_implement_trait, reason = "it does not end for ever")]
+    pub fn next(&mut self) -> Option<Happening> {
+        while let Some(work) = self.queues.iter_mut().find_map(|queue| queue.pop_front()) {
+            let happening = match work {
+                Work::Kernel(event) => self.hear(event.token, event.what),
+                Work::Run(token) => self.run(token),
+                Work::Due(token) => self.due(token),
+            };
+            if happening.is_some() {
+                return happening;
+            }
+        }
+        None
+    }
+
+    fn gather_timers(&mut self) {
+        while let Some((id, _, token)) = self.timers.pop_expired(self.now) {
+            match self.table.get_mut(token) {
+                Some(Entry::Timer(timer)) if timer.armed == Some(id) => {
+                    timer.armed = None;
+                    timer.due = true;
+                }
+                Some(Entry::Watch(watch)) if watch.timer == Some(id) => {
+                    watch.timer = None;
+                    watch.due = true;
+                }
+                _ => {}
+            }
+            self.enqueue(token, Work::Due(token));
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, token: Token, work: Work) {
+        let last = self.queues.len() - 1;
+        let priority = if last == 0 {
+            0
+        } else {
+            match self.table.get_mut(token) {
+                Some(entry) => usize::from(entry.priority().0).min(last),
+                None => return,
+            }
+        };
+        self.queues[priority].push_back(work);
+    }
+
+    fn hear(&mut self, token: Token, what: What) -> Option<Happening> {
+        match self.table.get_mut(token)? {
+            Entry::Stream(_) => self.hear_stream(token, what),
+            Entry::Listener(_) => self.hear_listener(token, what),
+            Entry::Descriptor(_) => self.hear_descriptor(token, what),
+            _ => None,
+        }
+    }
+
+    fn run(&mut self, token: Token) -> Option<Happening> {
+        match self.table.get_mut(token)? {
+            Entry::Stream(_) => self.run_stream(token),
+            Entry::Listener(_) => self.go_on_accepting(token),
+            Entry::Watch(_) => self.run_watch(token),
+            Entry::User(user) => std::mem::take(&mut user.raised).then_some(Happening::User(token)),
+            Entry::Timer(_) | Entry::Descriptor(_) => None,
+        }
+    }
+
+    fn due(&mut self, token: Token) -> Option<Happening> {
+        match self.table.get_mut(token)? {
+            Entry::Timer(timer) => {
+                std::mem::take(&mut timer.due).then_some(Happening::Timer(token))
+            }
+            Entry::Stream(_) => self.stream_time(token),
+            Entry::Listener(_) => self.go_on_accepting(token),
+            Entry::Watch(_) => self.run_watch(token),
+            Entry::User(_) | Entry::Descriptor(_) => None,
+        }
+    }
+
+    /// Ends whatever this is with an error, where it can be told.
+    pub(super) fn fail(&mut self, token: Token, error: io::Error) {
+        if let Some(Entry::Stream(stream)) = self.table.get_mut(token) {
+            stream.machine.receive_failed(error);
+            self.enqueue(token, Work::Run(token));
+        }
+    }
+}
+
+/// Timers and user events.
+impl<S, O> Engine<S, O> {
+    /// A timer, not yet armed. `None` when the table is full: when four
+    /// billion registrations exist.
+    pub fn add_timer(&mut self, priority: Priority, owner: O) -> Option<Token> {
+        self.table.insert_with(|_| {
+            Entry::Timer(Box::new(Timer {
+                armed: None,
+                due: false,
+                priority,
+                owner: Some(owner),
+            }))
+        })
+    }
+
+    /// Arms a timer, or arms it anew; what it had queued is revoked. Returns
+    /// whether the timer exists.
+    pub fn arm_timer(&mut self, token: Token, deadline: Tick) -> bool {
+        let Some(Entry::Timer(timer)) = self.table.get_mut(token) else {
+            return false;
+        };
+        timer.due = false;
+        let rearmed = timer
+            .armed
+            .is_some_and(|id| self.timers.rearm(id, deadline));
+        if !rearmed {
+            timer.armed = Some(self.timers.insert(deadline, token));
+        }
+        true
+    }
+
+    /// Disarms a timer. Returns whether it was armed.
+    pub fn disarm_timer(&mut self, token: Token) -> bool {
+        let Some(Entry::Timer(timer)) = self.table.get_mut(token) else {
+            return false;
+        };
+        let was_due = std::mem::take(&mut timer.due);
+        let was_armed = timer
+            .armed
+            .take()
+            .is_some_and(|id| self.timers.remove(id).is_some());
+        was_due || was_armed
+    }
+
+    /// An event that is raised by its owner and nobody else.
+    pub fn add_user(&mut self, priority: Priority, owner: O) -> Option<Token> {
+        self.table.insert_with(|_| {
+            Entry::User(Box::new(User {
+                raised: false,
+                priority,
+                owner: Some(owner),
+            }))
+        })
+    }
+
+    /// Raises a user event; raising it again before it was given out changes
+    /// nothing. Returns whether it exists.
+    pub fn raise(&mut self, token: Token) -> bool {
+        let Some(Entry::User(user)) = self.table.get_mut(token) else {
+            return false;
+        };
+        if !std::mem::replace(&mut user.raised, true) {
+            self.enqueue(token, Work::Run(token));
+        }
+        true
+    }
+
+    /// Takes what the driver keeps with a listener, timer, watch or user
+    /// event, to run it; [`put_owner`](Self::put_owner) gives it back.
+    pub fn take_owner(&mut self, token: Token) -> Option<O> {
+        match self.table.get_mut(token)? {
+            Entry::Listener(listener) => listener.owner.take(),
+            Entry::Timer(timer) => timer.owner.take(),
+            Entry::Watch(watch) => watch.owner.take(),
+            Entry::User(user) => user.owner.take(),
+            Entry::Stream(_) | Entry::Descriptor(_) => None,
+        }
+    }
+
+    /// Gives back what [`take_owner`](Self::take_owner) took; dropped when
+    /// its registration has been removed meanwhile.
+    pub fn put_owner(&mut self, token: Token, owner: O) {
+        let slot = match self.table.get_mut(token) {
+            Some(Entry::Listener(listener)) => &mut listener.owner,
+            Some(Entry::Timer(timer)) => &mut timer.owner,
+            Some(Entry::Watch(watch)) => &mut watch.owner,
+            Some(Entry::User(user)) => &mut user.owner,
+            _ => return,
+        };
+        *slot = Some(owner);
+    }
+
+    /// Removes a listener, timer, watch or user event, and revokes what it
+    /// had queued. Returns whether there was one.
+    pub fn remove(&mut self, token: Token) -> bool {
+        match self.table.get_mut(token) {
+            None | Some(Entry::Stream(_) | Entry::Descriptor(_)) => return false,
+            Some(Entry::Watch(_)) => return self.remove_watch(token),
+            Some(Entry::Timer(timer)) => {
+                if let Some(id) = timer.armed {
+                    self.timers.remove(id);
+                }
+            }
+            Some(Entry::Listener(_) | Entry::User(_)) => {}
+        }
+        if let Some(Entry::Listener(listener)) = self.table.remove(token) {
+            self.backend.close(listener.port);
+        }
+        true
+    }
+}

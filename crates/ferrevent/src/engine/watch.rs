@@ -1,0 +1,324 @@
+//! The low-level interface: readiness of any descriptor. Several
+//! registrations may share one; the kernel knows their union.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+use ferrevent_core::timer::TimerId;
+use ferrevent_os::{Readiness, Token, What};
+
+use super::entry::Entry;
+use super::{Engine, Happening, Priority, Work};
+
+/// Which descriptors are watched, and by which entry of the table.
+#[derive(Debug, Default)]
+pub(super) struct Descriptors(HashMap<RawFd, Token>);
+
+/// A watched descriptor.
+#[derive(Debug)]
+pub(super) struct Descriptor {
+    fd: RawFd,
+    edge: bool,
+    interest: Readiness,
+    watches: Vec<Token>,
+}
+
+/// One registration of interest in a descriptor.
+#[derive(Debug)]
+pub(super) struct Watch<O> {
+    pub(super) owner: Option<O>,
+    pub(super) priority: Priority,
+    pub(super) timer: Option<TimerId>,
+    pub(super) due: bool,
+    descriptor: Token,
+    fd: RawFd,
+    registration: Registration,
+    /// Whether it takes part in the descriptor's interest.
+    armed: bool,
+    pending: Readiness,
+}
+
+/// What of a descriptor is interesting.
+pub type Interest = Readiness;
+
+/// How a descriptor is watched.
+///
+/// ```
+/// use ferrevent::engine::Registration;
+/// use ferrevent::Readiness;
+/// let registration = Registration::new(Readiness::READ);
+/// assert!(!registration.edge && registration.persistent);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Registration {
+    /// What is interesting: [`Readiness::READ`], [`Readiness::WRITE`],
+    /// [`Readiness::CLOSED`], [`Readiness::PRIORITY`] or several of them.
+    /// Errors and hang-ups count as both read and write.
+    pub interest: Interest,
+    /// Tell only when something becomes ready, instead of as long as it is.
+    pub edge: bool,
+    /// Tell again and again, instead of once until armed anew.
+    pub persistent: bool,
+    /// Tell, with empty readiness, when nothing was ready for so long.
+    pub timeout: Option<Duration>,
+    /// Which queue it goes to.
+    pub priority: Priority,
+}
+
+impl Registration {
+    /// Level-triggered and persistent, without a timeout.
+    pub fn new(interest: Interest) -> Self {
+        Self {
+            interest,
+            edge: false,
+            persistent: true,
+            timeout: None,
+            priority: Priority::default(),
+        }
+    }
+}
+
+impl<S, O> Engine<S, O> {
+    /// Watches a descriptor, which must stay open until the registration is
+    /// removed.
+    ///
+    /// # Errors
+    /// `InvalidInput` when nothing is of interest, or when the descriptor is
+    /// watched already with the other triggering; `AlreadyExists` when a
+    /// stream owns it; `Unsupported` for edge-triggering on a backend without
+    /// it; else what the kernel says (`EPERM`: this file cannot be polled).
+    pub fn add_watch(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        registration: Registration,
+        owner: O,
+    ) -> io::Result<Token> {
+        if registration.interest.is_none() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a registration must be interested in something",
+            ));
+        }
+        let raw = fd.as_raw_fd();
+        let descriptor = self.descriptor_of(raw, registration.edge)?;
+        let token = self
+            .table
+            .insert_with(|_| {
+                Entry::Watch(Box::new(Watch {
+                    owner: Some(owner),
+                    priority: registration.priority,
+                    timer: None,
+                    due: false,
+                    descriptor,
+                    fd: raw,
+                    registration,
+                    armed: false,
+                    pending: Readiness::NONE,
+                }))
+            })
+            .ok_or_else(table_full)?;
+        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor) {
+            entry.watches.push(token);
+        }
+        if let Err(error) = self.arm_watch(token) {
+            self.remove_watch(token);
+            return Err(error);
+        }
+        Ok(token)
+    }
+
+    /// Arms a registration that was told once, and starts its timeout.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such registration, else the kernel's.
+    pub fn arm_watch(&mut self, token: Token) -> io::Result<()> {
+        let Some(Entry::Watch(watch)) = self.table.get_mut(token) else {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        };
+        watch.armed = true;
+        let (descriptor, fd) = (watch.descriptor, watch.fd);
+        self.start_timeout(token);
+        self.update_descriptor(descriptor, fd)
+    }
+
+    pub(super) fn remove_watch(&mut self, token: Token) -> bool {
+        let Some(Entry::Watch(watch)) = self.table.remove(token) else {
+            return false;
+        };
+        if let Some(id) = watch.timer {
+            self.timers.remove(id);
+        }
+        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(watch.descriptor) {
+            entry.watches.retain(|other| *other != token);
+        }
+        // The descriptor may have been closed before: then the kernel has
+        // forgotten it already.
+        let _ = self.update_descriptor(watch.descriptor, watch.fd);
+        true
+    }
+
+    pub(super) fn hear_descriptor(&mut self, token: Token, what: What) -> Option<Happening> {
+        let What::Ready(ready) = what else {
+            return None;
+        };
+        let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
+            return None;
+        };
+        let mut meant = ready;
+        if ready.any(Readiness::ERROR) {
+            meant = meant.with(Readiness::READ).with(Readiness::WRITE);
+        }
+        // One registration is told at once, several by way of their queues.
+        if let [only] = entry.watches[..] {
+            self.note_watch(only, meant);
+            return self.run_watch(only);
+        }
+        for watch in entry.watches.clone() {
+            if self.note_watch(watch, meant) {
+                self.enqueue(watch, Work::Run(watch));
+            }
+        }
+        None
+    }
+
+    fn note_watch(&mut self, token: Token, ready: Readiness) -> bool {
+        let Some(Entry::Watch(watch)) = self.table.get_mut(token) else {
+            return false;
+        };
+        let told = ready.intersection(watch.registration.interest);
+        if !watch.armed || told.is_none() {
+            return false;
+        }
+        watch.pending = watch.pending.with(told);
+        true
+    }
+
+    pub(super) fn run_watch(&mut self, token: Token) -> Option<Happening> {
+        let Some(Entry::Watch(watch)) = self.table.get_mut(token) else {
+            return None;
+        };
+        let ready = std::mem::take(&mut watch.pending);
+        let due = std::mem::take(&mut watch.due);
+        if ready.is_none() && !due {
+            return None;
+        }
+        if watch.registration.persistent {
+            self.start_timeout(token);
+        } else {
+            watch.armed = false;
+            let (descriptor, fd, timer) = (watch.descriptor, watch.fd, watch.timer.take());
+            if let Some(id) = timer {
+                self.timers.remove(id);
+            }
+            let _ = self.update_descriptor(descriptor, fd);
+        }
+        Some(Happening::Watch(token, ready))
+    }
+
+    fn start_timeout(&mut self, token: Token) {
+        let now = self.now;
+        if let Some(Entry::Watch(watch)) = self.table.get_mut(token)
+            && let Some(timeout) = watch.registration.timeout
+        {
+            let due = now + timeout;
+            watch.due = false;
+            let rearmed = watch.timer.is_some_and(|id| self.timers.rearm(id, due));
+            if !rearmed {
+                watch.timer = Some(self.timers.insert(due, token));
+            }
+        }
+    }
+
+    fn descriptor_of(&mut self, fd: RawFd, edge: bool) -> io::Result<Token> {
+        if let Some(token) = self.watches.0.get(&fd).copied()
+            && let Some(Entry::Descriptor(entry)) = self.table.get_mut(token)
+        {
+            if entry.edge != edge {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "this descriptor is watched already with the other triggering",
+                ));
+            }
+            return Ok(token);
+        }
+        let token = self
+            .table
+            .insert_with(|_| {
+                Entry::Descriptor(Box::new(Descriptor {
+                    fd,
+                    edge,
+                    interest: Readiness::NONE,
+                    watches: Vec::new(),
+                }))
+            })
+            .ok_or_else(table_full)?;
+        self.watches.0.insert(fd, token);
+        Ok(token)
+    }
+
+    /// Tells the kernel the union of what the registrations want; forgets a
+    /// descriptor that has none left.
+    fn update_descriptor(&mut self, token: Token, fd: RawFd) -> io::Result<()> {
+        let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
+            return Ok(());
+        };
+        let (edge, armed, watches) = (entry.edge, entry.interest, entry.watches.clone());
+        let wanted = watches.iter().fold(Readiness::NONE, |sum, watch| {
+            match self.table.get_mut(*watch) {
+                Some(Entry::Watch(watch)) if watch.armed => sum.with(watch.registration.interest),
+                _ => sum,
+            }
+        });
+        let outcome = if wanted == armed {
+            Ok(())
+        } else if wanted.is_none() {
+            self.backend.unwatch(fd)
+        } else if armed.is_none() {
+            self.backend.watch(fd, token, wanted, edge)
+        } else {
+            match self.backend.rewatch(fd, token, wanted, edge) {
+                // Closed and opened anew under the same number.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.backend.watch(fd, token, wanted, edge)
+                }
+                outcome => outcome,
+            }
+        };
+        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) {
+            if outcome.is_ok() || wanted.is_none() {
+                entry.interest = wanted;
+            }
+            if entry.watches.is_empty() {
+                self.table.remove(token);
+                self.watches.0.remove(&fd);
+            }
+        }
+        outcome
+    }
+
+    /// Gives every watched descriptor to a new backend.
+    pub(super) fn rewatch_all(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for (token, entry) in self.table.iter_mut() {
+            if let Entry::Descriptor(entry) = entry
+                && !entry.interest.is_none()
+                && let Err(error) = self
+                    .backend
+                    .watch(entry.fd, token, entry.interest, entry.edge)
+            {
+                entry.interest = Readiness::NONE;
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+}
+
+fn table_full() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::OutOfMemory,
+        "four billion registrations exist",
+    )
+}

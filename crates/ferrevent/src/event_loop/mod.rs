@@ -1,0 +1,346 @@
+//! The loop: one thread, its handlers, and everything they own.
+
+mod context;
+mod run;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ferrevent_core::timer::Tick;
+use ferrevent_os::sys::{Clock, FaultPlan, Sys};
+use ferrevent_os::{Backend, BackendKind, Token};
+
+pub use context::{Context, ListenerId, Remote, TimerId, Trigger, WatchId};
+
+use crate::engine::{Engine, Priority, StreamEntry};
+use crate::handle::Shared;
+use crate::handler::Handler;
+use crate::mailbox::{Mailbox, Message};
+
+/// What the loop keeps with a stream.
+pub(crate) struct Owned {
+    pub(crate) handler: Option<Box<dyn Handler>>,
+    pub(crate) shared: Option<Arc<Shared>>,
+}
+
+pub(crate) type StreamCore = StreamEntry<Owned>;
+
+/// What the loop keeps with everything else.
+pub(crate) enum Task {
+    Listener(context::Factory),
+    Timer(Hook),
+    Watch(WatchCallback),
+}
+
+/// An event loop. It runs on the thread that turns it; its handlers need not
+/// be `Send`. Other threads reach it through [`Handle`](crate::Handle)s and
+/// [`Trigger`]s.
+pub struct EventLoop {
+    pub(crate) inner: Inner,
+    messages: Vec<Message>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine<Owned, Task>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) kind: BackendKind,
+    stop: Stop,
+    trouble: Option<Rc<TroubleHook>>,
+    before_wait: Vec<Hook>,
+    after_wait: Vec<Hook>,
+}
+
+type Hook = Box<dyn FnMut(&mut Context<'_>)>;
+type WatchCallback = Box<dyn FnMut(&mut Context<'_>, crate::Readiness)>;
+type TroubleHook = dyn Fn(&Trouble);
+
+/// Something that went wrong and that no stream can be told of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// A listener cannot take connections for now, because descriptors or
+    /// memory ran out. It goes on by itself when some are free again.
+    Resting(ListenerId, io::Error),
+    /// A listener is at its end.
+    ListenerFailed(ListenerId, io::Error),
+    /// A handler factory, timer or watch panicked, with this message, and was
+    /// removed.
+    Panicked(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Stop {
+    #[default]
+    No,
+    AfterTurn,
+    Now,
+}
+
+/// How a loop is made.
+///
+/// ```
+/// use ferrevent::{BackendKind, Builder};
+///
+/// let events = Builder::new().backend(BackendKind::Poll).build()?;
+/// assert_eq!(events.backend_kind(), BackendKind::Poll);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    backend: Option<BackendKind>,
+    clock: Option<Clock>,
+    faults: Option<Arc<FaultPlan>>,
+    priorities: u8,
+}
+
+impl Builder {
+    /// The best backend, one priority, the real clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the backend. Without this the environment variable
+    /// `FERREVENT_BACKEND` does, and without that the system.
+    #[must_use]
+    pub fn backend(mut self, kind: BackendKind) -> Self {
+        self.backend = Some(kind);
+        self
+    }
+
+    /// How many priorities there are; 1 by default. The best is 0.
+    #[must_use]
+    pub fn priorities(mut self, count: u8) -> Self {
+        self.priorities = count;
+        self
+    }
+
+    /// Uses another clock: a simulated one, in tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Injects faults into system calls, in tests.
+    #[must_use]
+    pub fn faults(mut self, plan: Arc<FaultPlan>) -> Self {
+        self.faults = Some(plan);
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    /// `InvalidInput` when `FERREVENT_BACKEND` names no backend, else those
+    /// of opening one.
+    pub fn build(self) -> io::Result<EventLoop> {
+        let kind = match self.backend {
+            Some(kind) => kind,
+            None => backend_from_environment()?,
+        };
+        let sys = Sys::new(self.clock.unwrap_or_else(Clock::real), self.faults);
+        let backend = Arc::new(Backend::new(kind, sys)?);
+        Ok(EventLoop {
+            inner: Inner {
+                mailbox: Arc::new(Mailbox::new(Arc::clone(&backend))),
+                engine: Engine::new(backend, self.priorities.max(1)),
+                kind,
+                stop: Stop::No,
+                trouble: None,
+                before_wait: Vec::new(),
+                after_wait: Vec::new(),
+            },
+            messages: Vec::new(),
+        })
+    }
+}
+
+fn backend_from_environment() -> io::Result<BackendKind> {
+    match std::env::var("FERREVENT_BACKEND") {
+        Ok(name) if !name.is_empty() => name.parse().map_err(|error| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("FERREVENT_BACKEND: {error}"),
+            )
+        }),
+        _ => Ok(BackendKind::default()),
+    }
+}
+
+impl EventLoop {
+    /// A loop on the backend that `FERREVENT_BACKEND` names, or the best.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new().build()
+    }
+
+    /// Which backend it runs on.
+    pub fn backend_kind(&self) -> BackendKind {
+        self.inner.kind
+    }
+
+    /// Runs until it is stopped, or nothing is registered any more.
+    ///
+    /// # Errors
+    /// Those of the backend's wait.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.go_on() {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Waits once until something happens, and does it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_once(&mut self) -> io::Result<()> {
+        if self.go_on() {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Does what can be done now, without waiting.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn poll(&mut self) -> io::Result<()> {
+        self.inner.stop = Stop::No;
+        self.turn(Some(Duration::ZERO))
+    }
+
+    /// Runs until this moment, or until it is stopped. Nothing need be
+    /// registered.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_until(&mut self, moment: Instant) -> io::Result<()> {
+        let until = self.inner.clock().tick_of(moment);
+        self.run_until_tick(until)
+    }
+
+    /// Runs for so long on its own clock, or until it is stopped.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_for(&mut self, time: Duration) -> io::Result<()> {
+        let until = self.inner.clock().now() + time;
+        self.run_until_tick(until)
+    }
+
+    fn run_until_tick(&mut self, until: Tick) -> io::Result<()> {
+        self.inner.stop = Stop::No;
+        while self.inner.stop == Stop::No {
+            let now = self.inner.clock().now();
+            if now >= until {
+                // Whatever is due at that very moment belongs to it.
+                return self.turn(Some(Duration::ZERO));
+            }
+            self.turn(Some(until.since(now)))?;
+        }
+        Ok(())
+    }
+
+    /// Works on the loop from outside its callbacks, as they do from inside.
+    pub fn context(&mut self) -> Context<'_> {
+        self.inner.context()
+    }
+
+    /// Has trouble told that concerns no stream: without this it is dropped.
+    pub fn on_trouble(&mut self, hook: impl Fn(&Trouble) + 'static) {
+        self.inner.trouble = Some(Rc::new(hook));
+    }
+
+    /// Calls this before each wait.
+    pub fn before_wait(&mut self, hook: impl FnMut(&mut Context<'_>) + 'static) {
+        self.inner.before_wait.push(Box::new(hook));
+    }
+
+    /// Calls this after each wait, before anything that happened is told.
+    pub fn after_wait(&mut self, hook: impl FnMut(&mut Context<'_>) + 'static) {
+        self.inner.after_wait.push(Box::new(hook));
+    }
+
+    /// Makes the kernel's half anew, in the child of a fork. Both processes
+    /// then go on with the same streams, so one of them should close its own.
+    ///
+    /// # Errors
+    /// Those of opening a backend.
+    pub fn after_fork(&mut self) -> io::Result<()> {
+        let sys = self.inner.engine.backend().sys().clone();
+        let backend = Backend::new(self.inner.kind, sys)?;
+        self.inner.engine.rebuild(backend)?;
+        let backend = Arc::clone(self.inner.engine.backend());
+        self.inner.mailbox.use_backend(backend);
+        Ok(())
+    }
+
+    /// How many streams, listeners, timers and watches there are.
+    pub fn len(&self) -> usize {
+        self.inner.engine.len()
+    }
+
+    /// Whether nothing is registered.
+    pub fn is_empty(&self) -> bool {
+        self.inner.engine.is_empty()
+    }
+
+    fn go_on(&mut self) -> bool {
+        if self.inner.stop != Stop::No {
+            self.inner.stop = Stop::No;
+            return false;
+        }
+        !self.inner.engine.is_empty()
+    }
+}
+
+impl Drop for EventLoop {
+    /// Closes every stream; their handlers are told.
+    fn drop(&mut self) {
+        drop(self.inner.mailbox.close());
+        for token in self.inner.engine.streams() {
+            self.inner.end_stream(token);
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn clock(&self) -> &Clock {
+        self.engine.backend().sys().clock()
+    }
+
+    pub(crate) fn context(&mut self) -> Context<'_> {
+        Context::new(self)
+    }
+
+    pub(crate) fn trouble(&self, trouble: &Trouble) {
+        if let Some(hook) = &self.trouble {
+            hook(trouble);
+        }
+    }
+
+    fn end_stream(&mut self, token: Token) {
+        if let Some(mut stream) = self.engine.take(token) {
+            stream.machine.close(crate::CloseReason::Closed);
+            self.tell(&mut stream);
+            drop(self.engine.put_back(stream));
+        }
+    }
+}
+
+impl std::fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("backend", &self.inner.kind)
+            .field("registered", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The queue of events that a stream or timer uses unless told otherwise.
+pub(crate) const DEFAULT_PRIORITY: Priority = Priority(0);

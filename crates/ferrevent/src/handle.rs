@@ -1,0 +1,196 @@
+//! Handles: streams from anywhere.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use ferrevent_core::buffer::Buffer;
+use ferrevent_os::Token;
+
+use crate::mailbox::{Command, Mailbox, Message};
+use crate::{CloseReason, StreamConfig, WriteError};
+
+/// A stream, from any thread and from other streams' callbacks. Handles keep
+/// nothing alive: one that is late answers `Closed`.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the handles of one stream and its loop know together.
+pub(crate) struct Shared {
+    pub(crate) token: Token,
+    /// Bytes written and not yet taken by the kernel: those on their way to
+    /// the loop, and those in the output when it was looked at last.
+    queued: AtomicUsize,
+    output: AtomicUsize,
+    limit: AtomicUsize,
+    closed: AtomicBool,
+}
+
+/// A write that was not taken, with its bytes.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub reason: WriteError,
+    /// The bytes, all of them.
+    pub bytes: Buffer,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Shared {
+    pub(crate) fn new(token: Token, limit: usize) -> Self {
+        Self {
+            token,
+            queued: AtomicUsize::new(0),
+            output: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes note of what is in the output now.
+    pub(crate) fn note(&self, output: usize, limit: usize) {
+        self.output.store(output, Ordering::Relaxed);
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Bytes have arrived from their way.
+    pub(crate) fn arrived(&self, len: usize) {
+        self.queued.fetch_sub(len, Ordering::Relaxed);
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn waiting(&self) -> usize {
+        self.queued.load(Ordering::Relaxed) + self.output.load(Ordering::Relaxed)
+    }
+}
+
+impl Handle {
+    /// Writes, and tells how many bytes wait now, these included. The whole
+    /// write is taken while fewer than the stream's `write_limit` wait.
+    ///
+    /// # Errors
+    /// [`Refused`] with the bytes and the reason: `Full` when the limit is
+    /// reached, `Closed` when the stream is no more.
+    pub fn write(&self, bytes: impl Into<Buffer>) -> Result<usize, Refused> {
+        let bytes = bytes.into();
+        let shared = &self.shared;
+        if self.is_closed() {
+            return Err(Refused {
+                reason: WriteError::Closed,
+                bytes,
+            });
+        }
+        let len = bytes.len();
+        let limit = shared.limit.load(Ordering::Relaxed);
+        let output = shared.output.load(Ordering::Relaxed);
+        let taken = shared
+            .queued
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
+                (queued + output < limit).then_some(queued + len)
+            });
+        if taken.is_err() {
+            return Err(Refused {
+                reason: WriteError::Full,
+                bytes,
+            });
+        }
+        let message = Message::Write(shared.token, bytes, Arc::clone(shared));
+        match self.mailbox.send(message) {
+            Err(Message::Write(_, bytes, _)) => {
+                shared.arrived(len);
+                Err(Refused {
+                    reason: WriteError::Closed,
+                    bytes,
+                })
+            }
+            _ => Ok(shared.waiting()),
+        }
+    }
+
+    /// How many bytes wait to be sent, as far as is known here.
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting()
+    }
+
+    /// Sends what waits, then ends the sending side; receiving goes on.
+    /// Returns false when the stream is no more.
+    pub fn finish_write(&self) -> bool {
+        self.command(Command::FinishWrite)
+    }
+
+    /// Sends what waits, ends the sending side, and closes once the peer has
+    /// ended its own. Returns false when the stream is no more.
+    pub fn finish(&self) -> bool {
+        self.command(Command::Finish)
+    }
+
+    /// Closes at once; what waits is dropped. Returns false when the stream
+    /// is no more.
+    pub fn close(&self) -> bool {
+        self.command(Command::Close(CloseReason::Closed))
+    }
+
+    /// Stops receiving. Returns false when the stream is no more.
+    pub fn pause(&self) -> bool {
+        self.command(Command::Pause)
+    }
+
+    /// Receives again. Returns false when the stream is no more.
+    pub fn resume(&self) -> bool {
+        self.command(Command::Resume)
+    }
+
+    /// Sets limits and timeouts. Returns false when the stream is no more.
+    pub fn configure(&self, config: StreamConfig) -> bool {
+        self.command(Command::Configure(config))
+    }
+
+    /// Joins this stream and another one of the same loop: what one receives
+    /// the other sends, within the watermarks of both, and ends are passed
+    /// on. Both are told of nothing but their close from then on. Returns
+    /// false when this stream is no more, or the other is on another loop.
+    pub fn pipe(&self, other: &Handle) -> bool {
+        Arc::ptr_eq(&self.mailbox, &other.mailbox)
+            && !self.is_closed()
+            && self
+                .mailbox
+                .send(Message::Pipe(self.shared.token, other.shared.token))
+                .is_ok()
+    }
+
+    /// Whether the stream is known to be over.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
+    }
+
+    fn command(&self, command: Command) -> bool {
+        !self.is_closed()
+            && self
+                .mailbox
+                .send(Message::Command(self.shared.token, command))
+                .is_ok()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("token", &self.shared.token)
+            .field("waiting", &self.waiting())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
