@@ -306,12 +306,12 @@ impl Buffer {
     /// # Ok::<(), ferrevent_core::buffer::BufferError>(())
     /// ```
     pub fn reserve(&mut self, n: usize) -> Result<&mut [u8], BufferError> {
-        self.begin_append(n)?;
         if n > Buffer::MAX_EXTENT {
             return Err(BufferError::TooLong {
                 limit: Buffer::MAX_EXTENT,
             });
         }
+        self.begin_append(n)?;
         if self.tail_mut().room_mut().len() < n.max(1) {
             let n = n.max(self.next_class(n).capacity());
             self.push_back(Segment::block(Extent::at_least(n), 0));
