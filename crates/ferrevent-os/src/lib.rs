@@ -9,6 +9,7 @@ mod backend;
 pub mod op;
 mod port;
 mod readiness;
+pub mod signal;
 pub mod socket;
 pub mod sys;
 mod wake;

@@ -32,7 +32,8 @@ mod stream;
 
 pub use address::{Address, AddressError};
 pub use event_loop::{
-    Builder, Context, EventLoop, ListenerId, Remote, TimerId, Trigger, Trouble, WatchId,
+    Builder, Context, EventLoop, Key, ListenerId, Remote, SignalId, TimerId, Trigger, Trouble,
+    WatchId,
 };
 pub use ferrevent_core::buffer;
 pub use ferrevent_core::buffer::Buffer;

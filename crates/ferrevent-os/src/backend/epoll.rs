@@ -164,6 +164,10 @@ impl Backend {
         crate::wake::signal(&self.sys, self.wake.as_fd())
     }
 
+    pub(super) fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+        self.wake.try_clone()
+    }
+
     pub(super) fn wait(
         &self,
         waiter: &mut Waiter,

@@ -285,6 +285,15 @@ impl Backend {
         each!(self, backend => backend.wake())
     }
 
+    /// A descriptor of its own whose every eight-byte write wakes this
+    /// backend: for signal handlers, which may do little else.
+    ///
+    /// # Errors
+    /// When descriptors have run out.
+    pub fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+        each!(self, backend => backend.wake_descriptor())
+    }
+
     /// Waits until something happens or the timeout has passed, and appends
     /// what happened. A signal may end the wait early. On a simulated clock
     /// nothing sleeps: the clock is moved instead.

@@ -155,6 +155,10 @@ impl Backend {
         crate::wake::signal(&self.sys, self.wake_writer.as_fd())
     }
 
+    pub(super) fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+        self.wake_writer.try_clone()
+    }
+
     pub(super) fn wait(
         &self,
         waiter: &mut Waiter,

@@ -40,6 +40,19 @@ impl<S, O> Entry<S, O> {
     }
 }
 
+impl<S, O> Entry<S, O> {
+    pub(super) fn set_priority(&mut self, priority: Priority) {
+        match self {
+            Entry::Stream(stream) => stream.priority = priority,
+            Entry::Listener(listener) => listener.priority = priority,
+            Entry::Timer(timer) => timer.priority = priority,
+            Entry::Watch(watch) => watch.priority = priority,
+            Entry::User(user) => user.priority = priority,
+            Entry::Descriptor(_) => {}
+        }
+    }
+}
+
 /// A stream as the engine keeps it, and as its driver holds it while it runs.
 #[derive(Debug)]
 pub struct StreamEntry<S> {

@@ -8,6 +8,7 @@
 
 mod accept;
 mod connect;
+mod dump;
 mod entry;
 mod pipe;
 mod stream;
@@ -122,6 +123,15 @@ impl<S, O> Engine<S, O> {
     /// Whether the key belongs to something that is still registered.
     pub fn contains(&self, token: Token) -> bool {
         self.table.contains(token)
+    }
+
+    /// Sets the queue of something's events; a number past the last means the
+    /// last. Returns whether there is such a thing.
+    pub fn set_priority(&mut self, token: Token, priority: Priority) -> bool {
+        self.table
+            .get_mut(token)
+            .map(|entry| entry.set_priority(priority))
+            .is_some()
     }
 
     /// How many priorities there are.

@@ -207,6 +207,16 @@ impl<S, O> Engine<S, O> {
         was_due || was_armed
     }
 
+    /// Removes a timer that is neither armed nor due.
+    pub fn remove_idle_timer(&mut self, token: Token) {
+        if let Some(Entry::Timer(timer)) = self.table.get_mut(token)
+            && timer.armed.is_none()
+            && !timer.due
+        {
+            self.table.remove(token);
+        }
+    }
+
     /// An event that is raised by its owner and nobody else.
     pub fn add_user(&mut self, priority: Priority, owner: O) -> Option<Token> {
         self.table.insert_with(|_| {

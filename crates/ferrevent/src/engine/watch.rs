@@ -40,6 +40,34 @@ pub(super) struct Watch<O> {
     pending: Readiness,
 }
 
+impl Descriptor {
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "number {}, asked for {:?}{}, {} registrations",
+            self.fd,
+            self.interest,
+            if self.edge { " at edges" } else { "" },
+            self.watches.len()
+        )
+    }
+}
+
+impl<O> Watch<O> {
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "descriptor {}, {:?}{}{}",
+            self.fd,
+            self.registration.interest,
+            if self.registration.persistent {
+                ""
+            } else {
+                ", once"
+            },
+            if self.armed { "" } else { ", not armed" },
+        )
+    }
+}
+
 /// What of a descriptor is interesting.
 pub type Interest = Readiness;
 

@@ -13,7 +13,7 @@ use ferrevent_os::{PortKind, Token};
 
 use super::{DEFAULT_PRIORITY, EventLoop, Inner, Owned, Stop, Task};
 use crate::address::{Address, resolve};
-use crate::engine::{Registration, Target};
+use crate::engine::{Priority, Registration, Target};
 use crate::handle::{Handle, Shared};
 use crate::handler::Handler;
 use crate::mailbox::{Mailbox, Message};
@@ -21,7 +21,7 @@ use crate::{Readiness, StreamConfig};
 
 /// The loop, for the length of one callback.
 pub struct Context<'a> {
-    inner: &'a mut Inner,
+    pub(super) inner: &'a mut Inner,
 }
 
 /// Makes a handler for each connection that is taken.
@@ -45,6 +45,29 @@ ids! {
     TimerId;
     /// A registration of interest in a descriptor.
     WatchId;
+}
+
+/// Anything of a loop that has events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key(Token);
+
+macro_rules! keys {
+    ($($name:ty: $id:ident => $token:expr;)*) => {$(
+        impl From<$name> for Key {
+            fn from($id: $name) -> Self {
+                Key($token)
+            }
+        }
+    )*};
+}
+
+keys! {
+    ListenerId: id => id.0;
+    TimerId: id => id.0;
+    WatchId: id => id.0;
+    super::SignalId: id => id.token();
+    &Trigger: id => id.token;
+    &Handle: id => id.shared.token;
 }
 
 /// Raises a user event of a loop, from any thread.
@@ -99,6 +122,15 @@ impl<'a> Context<'a> {
     /// run, or after this turn.
     pub fn stop(&mut self, at_once: bool) {
         self.inner.stop = if at_once { Stop::Now } else { Stop::AfterTurn };
+    }
+
+    /// Sets which queue something's events go to: 0 is served first. A number
+    /// past the last priority means the last. Returns whether there is such a
+    /// thing.
+    pub fn set_priority(&mut self, which: impl Into<Key>, priority: u8) -> bool {
+        self.inner
+            .engine
+            .set_priority(which.into().0, Priority(priority))
     }
 
     /// Listens on an address, with a new handler for each connection.
@@ -242,8 +274,8 @@ impl<'a> Context<'a> {
         Ok((self.adopt(a, one)?, self.adopt(b, other)?))
     }
 
-    /// Calls back once after so long, never earlier. From its callback it may
-    /// be armed again.
+    /// Calls back once after so long, never earlier. A timer that is not armed
+    /// again in its callback is gone after it.
     ///
     /// # Errors
     /// Only when four billion things are registered.
@@ -427,7 +459,7 @@ fn owned(handler: impl Handler + 'static) -> Owned {
     }
 }
 
-fn table_full() -> io::Error {
+pub(super) fn table_full() -> io::Error {
     io::Error::new(
         io::ErrorKind::OutOfMemory,
         "four billion registrations exist",

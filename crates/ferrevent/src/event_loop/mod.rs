@@ -2,6 +2,7 @@
 
 mod context;
 mod run;
+mod signals;
 
 use std::io;
 use std::rc::Rc;
@@ -12,12 +13,15 @@ use ferrevent_core::timer::Tick;
 use ferrevent_os::sys::{Clock, FaultPlan, Sys};
 use ferrevent_os::{Backend, BackendKind, Token};
 
-pub use context::{Context, ListenerId, Remote, TimerId, Trigger, WatchId};
+pub use context::{Context, Key, ListenerId, Remote, TimerId, Trigger, WatchId};
 
 use crate::engine::{Engine, Priority, StreamEntry};
 use crate::handle::Shared;
 use crate::handler::Handler;
 use crate::mailbox::{Mailbox, Message};
+use signals::Signals;
+
+pub use signals::SignalId;
 
 /// What the loop keeps with a stream.
 pub(crate) struct Owned {
@@ -32,6 +36,7 @@ pub(crate) enum Task {
     Listener(context::Factory),
     Timer(Hook),
     Watch(WatchCallback),
+    Signal(SignalCallback),
 }
 
 /// An event loop. It runs on the thread that turns it; its handlers need not
@@ -47,12 +52,14 @@ pub(crate) struct Inner {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) kind: BackendKind,
     stop: Stop,
+    signals: Option<Signals>,
     trouble: Option<Rc<TroubleHook>>,
     before_wait: Vec<Hook>,
     after_wait: Vec<Hook>,
 }
 
 type Hook = Box<dyn FnMut(&mut Context<'_>)>;
+type SignalCallback = Box<dyn FnMut(&mut Context<'_>, u32)>;
 type WatchCallback = Box<dyn FnMut(&mut Context<'_>, crate::Readiness)>;
 type TroubleHook = dyn Fn(&Trouble);
 
@@ -148,6 +155,7 @@ impl Builder {
                 engine: Engine::new(backend, self.priorities.max(1)),
                 kind,
                 stop: Stop::No,
+                signals: None,
                 trouble: None,
                 before_wait: Vec::new(),
                 after_wait: Vec::new(),
@@ -276,8 +284,18 @@ impl EventLoop {
         let backend = Backend::new(self.inner.kind, sys)?;
         self.inner.engine.rebuild(backend)?;
         let backend = Arc::clone(self.inner.engine.backend());
+        if let Some(signals) = &self.inner.signals {
+            signals.use_backend(&backend)?;
+        }
         self.inner.mailbox.use_backend(backend);
         Ok(())
+    }
+
+    /// What is registered, in words, for a person to read.
+    pub fn dump(&mut self) -> String {
+        let mut text = format!("event loop on {}\n", self.inner.kind);
+        text.push_str(&self.inner.engine.dump());
+        text
     }
 
     /// How many streams, listeners, timers and watches there are.

@@ -25,6 +25,7 @@ impl EventLoop {
         let outcome = self.inner.engine.wait(patience);
         self.inner.mailbox.wake_up();
         self.inner.call_hooks(|inner| &mut inner.after_wait);
+        self.inner.take_signals();
         self.read_mail();
         while self.inner.stop != Stop::Now {
             let Some(happening) = self.inner.engine.next() else {
@@ -104,9 +105,11 @@ impl Inner {
                     Trouble::ListenerFailed(listener, error)
                 });
             }
-            Happening::Timer(token) | Happening::User(token) => {
+            Happening::Timer(token) => {
                 self.run_task(token, Readiness::NONE);
+                self.engine.remove_idle_timer(token);
             }
+            Happening::User(token) => self.run_task(token, Readiness::NONE),
             Happening::Watch(token, readiness) => self.run_task(token, readiness),
         }
     }
@@ -197,8 +200,13 @@ impl Inner {
         let Some(mut task) = self.engine.take_owner(token) else {
             return;
         };
+        let times = match &task {
+            Task::Signal(_) => self.signal_times(token),
+            _ => 0,
+        };
         let mut context = Context::new(self);
         let outcome = catch_unwind(AssertUnwindSafe(|| match &mut task {
+            Task::Signal(callback) => callback(&mut context, times),
             Task::Timer(callback) => callback(&mut context),
             Task::Watch(callback) => callback(&mut context, readiness),
             Task::Listener(_) => {}

@@ -1,0 +1,172 @@
+//! Signals: counted in the handler, told by the loop.
+//!
+//! A signal handler may do next to nothing (signal-safety(7)), so ours counts
+//! and wakes the loop with one write(2). Several loops of a process may ask
+//! for the same signal, and each is told.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use signal_hook_registry::SigId;
+
+use crate::Backend;
+
+/// Signals are numbered from 1 to 64.
+const SIGNALS: usize = 65;
+
+/// The signals of one loop that have come and were not told yet.
+#[derive(Debug)]
+pub struct SignalInbox {
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+struct Counters {
+    counts: [AtomicU32; SIGNALS],
+    any: AtomicBool,
+    wake: OwnedFd,
+}
+
+/// A signal that is being listened for.
+pub struct SignalId(SigId);
+
+impl SignalInbox {
+    /// An inbox that wakes whoever waits on this backend.
+    ///
+    /// # Errors
+    /// When descriptors have run out.
+    pub fn new(backend: &Backend) -> io::Result<Self> {
+        Ok(Self {
+            counters: Arc::new(Counters {
+                counts: [const { AtomicU32::new(0) }; SIGNALS],
+                any: AtomicBool::new(false),
+                wake: backend.wake_descriptor()?,
+            }),
+        })
+    }
+
+    /// Listens for a signal. What the signal did by default (end the process,
+    /// say) it does no more, not even after [`ignore`](Self::ignore); a
+    /// handler that was installed before is still called.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a number that is no signal or that cannot be
+    /// caught (`SIGKILL`, `SIGSTOP`), or that is a fault (`SIGSEGV`, `SIGFPE`,
+    /// `SIGILL`).
+    pub fn listen(&self, signal: i32) -> io::Result<SignalId> {
+        let index = usize::try_from(signal)
+            .ok()
+            .filter(|index| (1..SIGNALS).contains(index))
+            .filter(|_| !signal_hook_registry::FORBIDDEN.contains(&signal))
+            .ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("signal {signal} does not exist or cannot be caught"),
+                )
+            })?;
+        let counters = Arc::clone(&self.counters);
+        // SAFETY: the action is async-signal-safe: it changes two atomics and
+        // calls write(2) on a descriptor that it keeps open. The reference count is not touched by running it.
+        let id = unsafe { signal_hook_registry::register(signal, move || counters.count(index)) }?;
+        Ok(SignalId(id))
+    }
+
+    /// Listens no more. Returns whether it did.
+    pub fn ignore(&self, id: &SignalId) -> bool {
+        signal_hook_registry::unregister(id.0)
+    }
+
+    /// Takes what has come: each signal and how often.
+    pub fn take(&self, mut tell: impl FnMut(i32, u32)) {
+        if !self.counters.any.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        for (signal, count) in self.counters.counts.iter().enumerate() {
+            let times = count.swap(0, Ordering::AcqRel);
+            if times > 0 {
+                tell(signal as i32, times);
+            }
+        }
+    }
+
+    /// Wakes by way of a rebuilt backend from now on.
+    ///
+    /// # Errors
+    /// When descriptors have run out.
+    pub fn use_backend(&self, backend: &Backend) -> io::Result<()> {
+        let fresh = backend.wake_descriptor()?;
+        // The handler may run at any moment, so the old number is made to
+        // mean the new object in one step.
+        // SAFETY: both descriptors are open and ours; nothing is borrowed from
+        // the object that the old one stood for.
+        let answer = unsafe { libc::dup2(fresh.as_raw_fd(), self.counters.wake.as_raw_fd()) };
+        if answer < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+}
+
+impl Counters {
+    /// Runs in the signal handler.
+    fn count(&self, index: usize) {
+        self.counts[index].fetch_add(1, Ordering::AcqRel);
+        self.any.store(true, Ordering::Release);
+        let one = 1_u64.to_ne_bytes();
+        let raw = self.wake.as_fd().as_raw_fd();
+        // SAFETY: eight readable bytes and an open descriptor. That it may be
+        // full is no loss: then it has been signalled already. The registry
+        // saves and restores errno around its actions.
+        unsafe { libc::write(raw, one.as_ptr().cast(), one.len()) };
+    }
+}
+
+impl fmt::Debug for SignalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignalId")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BackendKind;
+    use crate::sys::{Clock, Sys};
+
+    #[test]
+    fn what_cannot_be_caught_is_refused() {
+        let backend = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None)).unwrap();
+        let inbox = SignalInbox::new(&backend).unwrap();
+        for signal in [0, -1, 9, 11, 65, 1000] {
+            let error = inbox.listen(signal).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{signal}");
+        }
+    }
+
+    #[test]
+    fn two_loops_are_both_told_how_often() {
+        let backend = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None)).unwrap();
+        let inboxes = [
+            SignalInbox::new(&backend).unwrap(),
+            SignalInbox::new(&backend).unwrap(),
+        ];
+        let ids: Vec<_> = inboxes
+            .iter()
+            .map(|inbox| inbox.listen(libc::SIGWINCH).unwrap())
+            .collect();
+        for _ in 0..3 {
+            // SAFETY: raises a signal that was just given a handler.
+            unsafe { libc::raise(libc::SIGWINCH) };
+        }
+        for inbox in &inboxes {
+            let mut told = Vec::new();
+            inbox.take(|signal, times| told.push((signal, times)));
+            assert_eq!(told, [(libc::SIGWINCH, 3)]);
+        }
+        assert!(inboxes[0].ignore(&ids[0]));
+        assert!(!inboxes[0].ignore(&ids[0]));
+    }
+}

@@ -1,0 +1,64 @@
+//! What is registered, in words.
+
+use std::fmt::Write as _;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::Engine;
+use super::entry::Entry;
+
+impl<S, O> Engine<S, O> {
+    /// One line for everything registered, for a person to read.
+    pub fn dump(&mut self) -> String {
+        let mut text = String::new();
+        for (token, entry) in self.table.iter_mut() {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{:#x}: ", token.0);
+            let _ = match entry {
+                Entry::Stream(stream) => {
+                    let fd = stream.port.as_ref().map(|port| port.as_fd().as_raw_fd());
+                    let machine = &mut stream.machine;
+                    writeln!(
+                        text,
+                        "stream, descriptor {fd:?}, {} bytes in, {} bytes out, received {}, \
+                         sent {}{}{}{}",
+                        machine.input().len(),
+                        machine.output().len(),
+                        machine.received_bytes(),
+                        machine.sent_bytes(),
+                        if machine.is_connecting() {
+                            ", connecting"
+                        } else {
+                            ""
+                        },
+                        if machine.is_paused() { ", paused" } else { "" },
+                        if machine.has_ended() {
+                            ", peer ended"
+                        } else {
+                            ""
+                        },
+                    )
+                }
+                Entry::Listener(listener) => writeln!(
+                    text,
+                    "listener, descriptor {}, {:?}",
+                    listener.port.as_fd().as_raw_fd(),
+                    listener.state
+                ),
+                Entry::Timer(timer) => match timer.armed.and_then(|id| self.timers.deadline(id)) {
+                    Some(at) => writeln!(text, "timer, due at {at:?}, now {:?}", self.now),
+                    None => writeln!(text, "timer, not armed"),
+                },
+                Entry::Watch(watch) => writeln!(text, "watch, {}", watch.describe()),
+                Entry::Descriptor(descriptor) => {
+                    writeln!(text, "descriptor, {}", descriptor.describe())
+                }
+                Entry::User(user) => writeln!(
+                    text,
+                    "user event{}",
+                    if user.raised { ", raised" } else { "" }
+                ),
+            };
+        }
+        text
+    }
+}
