@@ -1,6 +1,7 @@
 //! Project tasks: `cargo xtask test`.
 #![forbid(unsafe_code)]
 
+mod packages;
 mod test;
 
 use std::process::ExitCode;

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::packages;
+
 /// Runs every step in order and stops at the first that fails.
 pub(crate) fn run(_args: &[String]) -> Result<(), String> {
     step("formatting", &["fmt", "--all", "--check"])?;
@@ -17,6 +19,11 @@ pub(crate) fn run(_args: &[String]) -> Result<(), String> {
             "warnings",
         ],
     )?;
+    step(
+        "documentation",
+        &["doc", "--workspace", "--no-deps", "--locked"],
+    )?;
+    packages::ensure(packages::FOR_TESTS)?;
     step("tests", &["test", "--workspace", "--locked"])
 }
 
@@ -25,6 +32,7 @@ fn step(name: &str, args: &[&str]) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(args)
+        .env("RUSTDOCFLAGS", "-D warnings")
         .status()
         .map_err(|error| format!("{name}: cannot start cargo: {error}"))?;
     if status.success() {

@@ -222,6 +222,14 @@ impl<S, O> Engine<S, O> {
         Some(result)
     }
 
+    /// A stream in the table, to look at; none while it is running.
+    pub fn stream(&mut self, token: Token) -> Option<&StreamEntry<S>> {
+        match self.table.get_mut(token)? {
+            Entry::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Sets the limits and timeouts of a stream.
     pub fn configure(&mut self, token: Token, config: StreamConfig) -> bool {
         self.with_stream(token, |stream, now| stream.machine.configure(now, config))

@@ -124,6 +124,16 @@ impl<'a> Context<'a> {
         self.inner.stop = if at_once { Stop::Now } else { Stop::AfterTurn };
     }
 
+    /// How many bytes a stream has received and sent so far. None for one that
+    /// is over, that is on another loop, or whose callback this is.
+    pub fn transferred(&mut self, stream: &Handle) -> Option<(u64, u64)> {
+        if !Arc::ptr_eq(&stream.mailbox, &self.inner.mailbox) {
+            return None;
+        }
+        let machine = &self.inner.engine.stream(stream.shared.token)?.machine;
+        Some((machine.received_bytes(), machine.sent_bytes()))
+    }
+
     /// Sets which queue something's events go to: 0 is served first. A number
     /// past the last priority means the last. Returns whether there is such a
     /// thing.
