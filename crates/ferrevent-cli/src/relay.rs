@@ -24,7 +24,7 @@ const IDLE_CHECKS: u32 = 8;
 /// What a relay is told.
 #[derive(Args, Clone)]
 pub(crate) struct Options {
-    /// Where to listen: 127.0.0.1:80, [::1]:80, :80, host:port or unix:/path.
+    /// Where to listen: `127.0.0.1:80`, `[::1]:80`, `:80`, `host:port` or `unix:/path`.
     listen: Address,
     /// Where to connect to, written the same way.
     connect: Address,
