@@ -21,7 +21,15 @@ pub(crate) fn run(_args: &[String]) -> Result<(), String> {
     )?;
     step(
         "documentation",
-        &["doc", "--workspace", "--no-deps", "--locked"],
+        // The command has the library's name, so it cannot be documented beside it.
+        &[
+            "doc",
+            "--workspace",
+            "--exclude",
+            "ferrevent-cli",
+            "--no-deps",
+            "--locked",
+        ],
     )?;
     packages::ensure(packages::FOR_TESTS)?;
     step("tests", &["test", "--workspace", "--locked"])

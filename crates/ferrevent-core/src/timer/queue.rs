@@ -24,7 +24,7 @@ const SWEEP_EVERY: u8 = 4;
 /// timers.
 ///
 /// The queue is `Send` if the payload is. For an example see the
-/// [module](self).
+/// [module](crate::timer).
 pub struct TimerQueue<T> {
     slab: Slab<T>,
     /// Records of the timers that are not in `due`. A timer has exactly one
