@@ -11,7 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{Recorder, addresses, listen, on_every_backend, random_bytes, until};
-use ferrevent::{Address, Buffer, CloseReason, Handler, Stream, StreamConfig, Timeout, WriteError};
+use ferrevent::{
+    Address, BackendKind, Buffer, CloseReason, Handler, Stream, StreamConfig, Timeout, WriteError,
+};
 
 fn tcp(address: &Address) -> TcpStream {
     match address {
@@ -68,12 +70,18 @@ fn writes_before_the_connection_stands_are_sent() {
 #[test]
 fn a_slow_reader_bounds_what_is_held() {
     on_every_backend(|events| {
-        let address = listen(events, &"127.0.0.1:0".parse().unwrap(), || {
-            |stream: &mut Stream<'_>| {
+        let simulated = matches!(events.backend_kind(), BackendKind::Simulated(_));
+        let receives = if simulated { 8 } else { 1 };
+        let address = listen(events, &"127.0.0.1:0".parse().unwrap(), move || {
+            move |stream: &mut Stream<'_>| {
                 stream.echo();
                 let held = stream.output().len() + stream.input().len();
-                // The high mark, and what one receive may add to it.
-                assert!(held <= 256 * 1024 + 80 * 1024, "{held} bytes held");
+                // The high mark, and what one receive may add to it: several
+                // where a kernel goes on receiving before it hears of a cancel.
+                assert!(
+                    held <= 256 * 1024 + receives * 80 * 1024,
+                    "{held} bytes held"
+                );
             }
         });
         let mut peer = tcp(&address);

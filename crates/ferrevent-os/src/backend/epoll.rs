@@ -203,24 +203,6 @@ impl Backend {
         Ok(())
     }
 
-    pub(super) fn rebuild(&mut self) -> io::Result<()> {
-        *self = Self::new(self.sys.clone())?;
-        Ok(())
-    }
-
-    pub(super) fn reopen(&self, port: &mut Port) -> io::Result<()> {
-        if port.flags.has(Flags::REGISTERED) {
-            port.flags.set(Flags::REGISTERED, false);
-            port.armed = Readiness::NONE;
-            if port.flags.has(Flags::EDGE) {
-                self.register(port)?;
-            } else {
-                self.arm(port)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Registers an edge-triggered port for everything, once.
     fn register(&self, port: &mut Port) -> io::Result<()> {
         self.control(

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `epoll` | Linux; sockets registered once, edge-triggered |
 //! | `poll` | any POSIX system; level-triggered |
+//! | `simulated` | a completion kernel played over poll, for tests |
 //!
 //! `io_uring`, IOCP and kqueue take their places here, as files with the same
 //! names inside and one line in each `match` below.
@@ -11,6 +12,7 @@
 #[cfg(target_os = "linux")]
 mod epoll;
 mod poll;
+mod simulated;
 
 use std::fmt;
 use std::io;
@@ -40,14 +42,18 @@ pub enum BackendKind {
     Epoll,
     /// poll(2), everywhere.
     Poll,
+    /// A completion kernel played over poll(2), with this seed: for tests.
+    Simulated(u64),
 }
 
 impl BackendKind {
-    /// Every backend of this system, the best first.
+    /// Every backend of this system, the best first; the simulated one with
+    /// the seed 1.
     pub const ALL: &[Self] = &[
         #[cfg(target_os = "linux")]
         Self::Epoll,
         Self::Poll,
+        Self::Simulated(1),
     ];
 }
 
@@ -64,6 +70,8 @@ impl fmt::Display for BackendKind {
             #[cfg(target_os = "linux")]
             Self::Epoll => f.write_str("epoll"),
             Self::Poll => f.write_str("poll"),
+            Self::Simulated(1) => f.write_str("simulated"),
+            Self::Simulated(seed) => write!(f, "simulated:{seed}"),
         }
     }
 }
@@ -72,6 +80,10 @@ impl FromStr for BackendKind {
     type Err = UnknownBackend;
 
     fn from_str(name: &str) -> Result<Self, UnknownBackend> {
+        let seed = name.strip_prefix("simulated:");
+        if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {
+            return Ok(Self::Simulated(seed));
+        }
         Self::ALL
             .iter()
             .copied()
@@ -127,6 +139,7 @@ enum Kind {
     #[cfg(target_os = "linux")]
     Epoll(epoll::Backend),
     Poll(poll::Backend),
+    Simulated(simulated::Backend),
 }
 
 /// The waiting half of a backend: one for each thread that waits.
@@ -138,6 +151,7 @@ enum WaiterKind {
     #[cfg(target_os = "linux")]
     Epoll(epoll::Waiter),
     Poll(poll::Waiter),
+    Simulated(simulated::Waiter),
 }
 
 macro_rules! each {
@@ -146,6 +160,7 @@ macro_rules! each {
             #[cfg(target_os = "linux")]
             Kind::Epoll($backend) => $call,
             Kind::Poll($backend) => $call,
+            Kind::Simulated($backend) => $call,
         }
     };
 }
@@ -171,6 +186,7 @@ impl Backend {
             #[cfg(target_os = "linux")]
             BackendKind::Epoll => Kind::Epoll(epoll::Backend::new(sys)?),
             BackendKind::Poll => Kind::Poll(poll::Backend::new(sys)?),
+            BackendKind::Simulated(seed) => Kind::Simulated(simulated::Backend::new(sys, seed)?),
         }))
     }
 
@@ -185,6 +201,7 @@ impl Backend {
             #[cfg(target_os = "linux")]
             Kind::Epoll(backend) => WaiterKind::Epoll(backend.waiter()),
             Kind::Poll(backend) => WaiterKind::Poll(backend.waiter()),
+            Kind::Simulated(backend) => WaiterKind::Simulated(backend.waiter()),
         })
     }
 
@@ -314,6 +331,9 @@ impl Backend {
             (Kind::Poll(backend), WaiterKind::Poll(waiter)) => {
                 backend.wait(waiter, timeout, events)
             }
+            (Kind::Simulated(backend), WaiterKind::Simulated(waiter)) => {
+                backend.wait(waiter, timeout, events)
+            }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "this waiter belongs to another backend",
@@ -321,25 +341,10 @@ impl Backend {
         }
     }
 
-    /// Makes the kernel's half anew, in the child of a fork. Every port and
-    /// watch must then be given again, with [`reopen`](Self::reopen) and
-    /// [`watch`](Self::watch).
-    ///
-    /// # Errors
-    /// Those of [`new`](Self::new); the backend is then unchanged.
-    pub fn rebuild(&mut self) -> io::Result<()> {
-        match &mut self.0 {
-            #[cfg(target_os = "linux")]
-            Kind::Epoll(backend) => backend.rebuild(),
-            Kind::Poll(backend) => backend.rebuild(),
-        }
-    }
-
-    /// Makes a rebuilt backend know a port that it knew before.
-    ///
-    /// # Errors
-    /// Those of the kernel.
-    pub fn reopen(&self, port: &mut Port) -> io::Result<()> {
-        each!(self, backend => backend.reopen(port))
+    /// Takes over a port of another backend, in the child of a fork: what was
+    /// in flight there stays with the parent, and is to be submitted anew.
+    /// The other backend is told nothing, because it is the parent's.
+    pub fn take_over(&self, port: Port) -> Port {
+        self.open(port.fd, port.kind, port.token)
     }
 }

@@ -201,17 +201,6 @@ impl Backend {
         Ok(())
     }
 
-    pub(super) fn rebuild(&mut self) -> io::Result<()> {
-        *self = Self::new(self.sys.clone())?;
-        Ok(())
-    }
-
-    pub(super) fn reopen(&self, port: &mut Port) -> io::Result<()> {
-        let interest = std::mem::take(&mut port.armed).with(port.interest());
-        self.ask(port, interest);
-        Ok(())
-    }
-
     /// Has exactly this reported of a port.
     fn ask(&self, port: &mut Port, interest: Readiness) {
         if interest == port.armed {

@@ -39,6 +39,14 @@ impl Sys {
         Self { clock, faults }
     }
 
+    /// The same system with these faults, unless it has some already.
+    pub(crate) fn or_faults(&self, faults: Arc<FaultPlan>) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            faults: Some(self.faults.clone().unwrap_or(faults)),
+        }
+    }
+
     /// The clock of this loop.
     pub fn clock(&self) -> &Clock {
         &self.clock

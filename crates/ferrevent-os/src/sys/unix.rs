@@ -155,6 +155,8 @@ impl Sys {
         verdict(self.strike(Call::Connect))?;
         match SockRef::from(&fd).connect(address) {
             Ok(()) => Ok(true),
+            // Asked again about an attempt that has succeeded meanwhile.
+            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Ok(true),
             // An interrupted connect goes on by itself (connect(2), EINTR).
             Err(error)
                 if matches!(

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use ferrevent_os::{Completion, Op, OpKind, Port, PortKind, Token, What, sys};
+use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
 
 use super::entry::Entry;
 use super::{Engine, Happening, Priority, STARVED_REST, TURN_ACCEPTS, Work};
@@ -12,7 +12,8 @@ use super::{Engine, Happening, Priority, STARVED_REST, TURN_ACCEPTS, Work};
 /// A listening socket in the table.
 #[derive(Debug)]
 pub(super) struct Listener<O> {
-    pub(super) port: Port,
+    /// Always there, but for the moment in which it changes backends.
+    pub(super) port: Option<Port>,
     pub(super) owner: Option<O>,
     pub(super) priority: Priority,
     pub(super) state: Listening,
@@ -20,6 +21,16 @@ pub(super) struct Listener<O> {
     taken: u32,
     /// The next connection is to be asked for.
     idle: bool,
+}
+
+impl<O> Listener<O> {
+    /// Goes on with another backend; the accept in flight begins anew.
+    pub(super) fn use_backend(&mut self, backend: &Backend) {
+        if let Some(port) = self.port.take() {
+            self.port = Some(backend.take_over(port));
+            self.idle = true;
+        }
+    }
 }
 
 /// What a listener is doing.
@@ -41,7 +52,7 @@ impl<S, O> Engine<S, O> {
         let backend = &self.backend;
         let token = self.table.insert_with(|token| {
             Entry::Listener(Box::new(Listener {
-                port: backend.open(fd, PortKind::Listener, token),
+                port: Some(backend.open(fd, PortKind::Listener, token)),
                 owner: Some(owner),
                 priority,
                 state: Listening::Open,
@@ -62,10 +73,8 @@ impl<S, O> Engine<S, O> {
         };
         if pause {
             listener.state = Listening::Paused;
-            if self
-                .backend
-                .cancel(&mut listener.port, OpKind::Accept)
-                .is_some()
+            if let Some(port) = &mut listener.port
+                && self.backend.cancel(port, OpKind::Accept).is_some()
             {
                 listener.idle = true;
             }
@@ -82,7 +91,7 @@ impl<S, O> Engine<S, O> {
         };
         let mut outcome = None;
         self.backend
-            .event(&mut listener.port, what, &mut |completion| {
+            .event(listener.port.as_mut()?, what, &mut |completion| {
                 outcome = Some(completion);
             });
         let outcome = outcome?;
@@ -112,7 +121,7 @@ impl<S, O> Engine<S, O> {
         }
         listener.taken += 1;
         listener.idle = false;
-        let completion = self.backend.submit(&mut listener.port, Op::Accept)?;
+        let completion = self.backend.submit(listener.port.as_mut()?, Op::Accept)?;
         self.accepted(token, completion)
     }
 
@@ -182,7 +191,7 @@ impl<S, O> Engine<S, O> {
     /// The socket of a listener, to ask for its address.
     pub fn listener_port(&mut self, token: Token) -> Option<&Port> {
         match self.table.get_mut(token)? {
-            Entry::Listener(listener) => Some(&listener.port),
+            Entry::Listener(listener) => listener.port.as_ref(),
             _ => None,
         }
     }

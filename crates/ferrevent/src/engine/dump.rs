@@ -40,8 +40,8 @@ impl<S, O> Engine<S, O> {
                 }
                 Entry::Listener(listener) => writeln!(
                     text,
-                    "listener, descriptor {}, {:?}",
-                    listener.port.as_fd().as_raw_fd(),
+                    "listener, descriptor {:?}, {:?}",
+                    listener.port.as_ref().map(|port| port.as_fd().as_raw_fd()),
                     listener.state
                 ),
                 Entry::Timer(timer) => match timer.armed.and_then(|id| self.timers.deadline(id)) {

@@ -60,6 +60,7 @@ pub struct StreamEntry<S> {
     pub machine: Machine,
     /// What the driver keeps with it.
     pub owner: S,
+    /// None before a host name is resolved.
     pub(super) port: Option<Port>,
     pub(super) extras: Option<Box<Extras>>,
     pub(super) token: Token,

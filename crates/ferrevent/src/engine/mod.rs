@@ -139,34 +139,29 @@ impl<S, O> Engine<S, O> {
         u8::try_from(self.queues.len()).unwrap_or(u8::MAX)
     }
 
-    /// Makes the kernel's half anew from the table, in the child of a fork.
-    /// The mailbox of the driver must be told of the new backend.
+    /// Goes on with another backend, in the child of a fork. The driver's
+    /// mailbox must be told of it.
     ///
     /// # Errors
-    /// Those of making a backend. A port that the kernel refuses is closed
-    /// with that error as its reason.
-    pub fn rebuild(&mut self, backend: Backend) -> io::Result<()> {
-        self.backend = Arc::new(backend);
+    /// When a watched descriptor is refused; everything else goes on.
+    pub fn use_backend(&mut self, backend: Arc<Backend>) -> io::Result<()> {
+        self.backend = backend;
         self.waiter = self.backend.waiter();
         self.incoming.clear();
         for queue in &mut self.queues {
             queue.retain(|work| !matches!(work, Work::Kernel(_)));
         }
-        let mut broken = Vec::new();
+        let mut again = Vec::new();
         for (token, entry) in self.table.iter_mut() {
-            let port = match entry {
-                Entry::Stream(stream) => stream.port.as_mut(),
-                Entry::Listener(listener) => Some(&mut listener.port),
-                _ => None,
-            };
-            if let Some(port) = port
-                && let Err(error) = self.backend.reopen(port)
-            {
-                broken.push((token, error));
+            match entry {
+                Entry::Stream(stream) => stream.use_backend(&self.backend, self.now),
+                Entry::Listener(listener) => listener.use_backend(&self.backend),
+                _ => continue,
             }
+            again.push(token);
         }
-        for (token, error) in broken {
-            self.fail(token, error);
+        for token in again {
+            self.enqueue(token, Work::Run(token));
         }
         self.rewatch_all()
     }

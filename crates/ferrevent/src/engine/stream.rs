@@ -53,6 +53,24 @@ impl<S> StreamEntry<S> {
         }
     }
 
+    /// Goes on with another backend; what was in flight begins anew.
+    pub(super) fn use_backend(&mut self, backend: &Backend, now: Tick) {
+        let Some(port) = self.port.take() else {
+            return;
+        };
+        let mut port = backend.take_over(port);
+        self.machine.receive_canceled();
+        self.machine.send_canceled();
+        let trying = self.extras.as_ref().and_then(|it| it.trying.clone());
+        if self.machine.is_connecting()
+            && let Some(address) = trying
+            && let Some(completion) = backend.submit(&mut port, Op::Connect(address))
+        {
+            self.complete(now, completion);
+        }
+        self.port = Some(port);
+    }
+
     fn spend(&mut self, bytes: usize) {
         self.spent_bytes = self
             .spent_bytes

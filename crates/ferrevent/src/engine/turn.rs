@@ -153,14 +153,6 @@ impl<S, O> Engine<S, O> {
             Entry::User(_) | Entry::Descriptor(_) => None,
         }
     }
-
-    /// Ends whatever this is with an error, where it can be told.
-    pub(super) fn fail(&mut self, token: Token, error: io::Error) {
-        if let Some(Entry::Stream(stream)) = self.table.get_mut(token) {
-            stream.machine.receive_failed(error);
-            self.enqueue(token, Work::Run(token));
-        }
-    }
 }
 
 /// Timers and user events.
@@ -278,8 +270,10 @@ impl<S, O> Engine<S, O> {
             }
             Some(Entry::Listener(_) | Entry::User(_)) => {}
         }
-        if let Some(Entry::Listener(listener)) = self.table.remove(token) {
-            self.backend.close(listener.port);
+        if let Some(Entry::Listener(listener)) = self.table.remove(token)
+            && let Some(port) = listener.port
+        {
+            self.backend.close(port);
         }
         true
     }

@@ -281,14 +281,12 @@ impl EventLoop {
     /// Those of opening a backend.
     pub fn after_fork(&mut self) -> io::Result<()> {
         let sys = self.inner.engine.backend().sys().clone();
-        let backend = Backend::new(self.inner.kind, sys)?;
-        self.inner.engine.rebuild(backend)?;
-        let backend = Arc::clone(self.inner.engine.backend());
+        let backend = Arc::new(Backend::new(self.inner.kind, sys)?);
         if let Some(signals) = &self.inner.signals {
             signals.use_backend(&backend)?;
         }
-        self.inner.mailbox.use_backend(backend);
-        Ok(())
+        self.inner.mailbox.use_backend(Arc::clone(&backend));
+        self.inner.engine.use_backend(backend)
     }
 
     /// What is registered, in words, for a person to read.

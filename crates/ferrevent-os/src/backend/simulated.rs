@@ -1,0 +1,368 @@
+//! A completion kernel, played over poll(2) from a seed: for tests.
+//!
+//! It does, on real descriptors, what io_uring and IOCP may do and readiness
+//! kernels never do: operations complete late, and one port's before
+//! another's; a receive goes on by itself and brings bytes that nobody asked
+//! for any more; a send takes a part; a cancel comes too late. What holds for
+//! every backend holds here too: an operation completes exactly once, and one
+//! port's receives complete in order.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Event, What, poll};
+use crate::op::{Completion, Op, OpKind, Token};
+use crate::port::{Port, PortKind, Readiness};
+use crate::sys::{Call, Fault, FaultPlan, Rule, Sys, canceled};
+
+/// Waits that a completion is held back at most.
+const LATEST: u64 = 3;
+/// Completions of one receive that goes on by itself.
+const SHOTS: u32 = 8;
+
+#[derive(Debug)]
+pub(super) struct Backend {
+    sys: Sys,
+    /// What really moves the bytes.
+    kernel: poll::Backend,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    random: u64,
+    ports: HashMap<Token, Inner>,
+    /// Completions that were not told yet, in the order they came about.
+    held: Vec<Held>,
+    /// Every operation that was submitted and has not completed.
+    in_flight: HashSet<(Token, OpKind)>,
+}
+
+/// The kernel's own side of a port.
+#[derive(Debug)]
+struct Inner {
+    port: Port,
+    /// How often the receive or accept in flight may still complete.
+    shots: u32,
+}
+
+#[derive(Debug)]
+struct Held {
+    token: Token,
+    kind: OpKind,
+    waits: u64,
+    completion: Completion,
+}
+
+pub(super) type Waiter = poll::Waiter;
+
+impl Backend {
+    pub(super) fn new(sys: Sys, seed: u64) -> io::Result<Self> {
+        // Sends and receives that fall short, unless a test brings its own
+        // faults.
+        let rules = vec![
+            Rule::often(Call::Send, 200, Fault::Short(7)),
+            Rule::often(Call::Send, 200, Fault::Short(5000)),
+            Rule::often(Call::Receive, 100, Fault::Short(3)),
+        ];
+        let kernel_sys = sys.or_faults(Arc::new(FaultPlan::new(seed, rules)));
+        Ok(Self {
+            sys,
+            kernel: poll::Backend::new(kernel_sys)?,
+            state: Mutex::new(State {
+                random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+                ports: HashMap::new(),
+                held: Vec::new(),
+                in_flight: HashSet::new(),
+            }),
+        })
+    }
+
+    pub(super) fn sys(&self) -> &Sys {
+        &self.sys
+    }
+
+    pub(super) fn waiter(&self) -> Waiter {
+        self.kernel.waiter()
+    }
+
+    pub(super) fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
+        Port::new(fd, kind, token)
+    }
+
+    pub(super) fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
+        let (token, kind) = (port.token, op.kind());
+        let mut state = self.lock();
+        let fresh = state.in_flight.insert((token, kind));
+        debug_assert!(fresh, "{kind:?} submitted twice on {token:?}");
+        let State {
+            ports, in_flight, ..
+        } = &mut *state;
+        if let Entry::Vacant(vacant) = ports.entry(token) {
+            // The kernel holds a descriptor of its own, as a real one does.
+            match port.fd.try_clone() {
+                Ok(fd) => {
+                    let port = self.kernel.open(fd, port.kind, token);
+                    vacant.insert(Inner { port, shots: 0 });
+                }
+                Err(error) => {
+                    in_flight.remove(&(token, kind));
+                    return Some(op.fail(error));
+                }
+            }
+        }
+        let multishot = matches!(kind, OpKind::Receive | OpKind::Accept) && state.chance(2);
+        let at_once = state.chance(4);
+        let inner = state.ports.get_mut(&token)?;
+        inner.shots = if multishot { SHOTS } else { 1 };
+        let completion = self.kernel.submit(&mut inner.port, op)?;
+        if at_once && !multishot {
+            state.in_flight.remove(&(token, kind));
+            return Some(completion);
+        }
+        self.came_about(&mut state, token, kind, completion);
+        None
+    }
+
+    pub(super) fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
+        let token = port.token;
+        let mut state = self.lock();
+        let taken = state
+            .ports
+            .get_mut(&token)
+            .and_then(|inner| self.kernel.cancel(&mut inner.port, kind))?;
+        let earlier = state
+            .held
+            .iter()
+            .any(|it| (it.token, it.kind) == (token, kind));
+        if !earlier && state.chance(2) {
+            state.in_flight.remove(&(token, kind));
+            return Some(taken);
+        }
+        state.hold(token, kind, taken.with_error(canceled()));
+        None
+    }
+
+    pub(super) fn event(&self, _: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
+        if let What::Done(completion) = what {
+            sink(*completion);
+        }
+    }
+
+    pub(super) fn close(&self, port: Port) {
+        drop(self.release(port));
+    }
+
+    pub(super) fn release(&self, port: Port) -> OwnedFd {
+        let mut state = self.lock();
+        state.held.retain(|it| it.token != port.token);
+        state.in_flight.retain(|(token, _)| *token != port.token);
+        if let Some(inner) = state.ports.remove(&port.token) {
+            self.kernel.close(inner.port);
+        }
+        port.fd
+    }
+
+    pub(super) fn watch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        self.kernel.watch(fd, token, interest, edge)
+    }
+
+    pub(super) fn rewatch(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        self.kernel.rewatch(fd, token, interest, edge)
+    }
+
+    pub(super) fn unwatch(&self, fd: RawFd) -> io::Result<()> {
+        self.kernel.unwatch(fd)
+    }
+
+    pub(super) fn wake(&self) -> io::Result<()> {
+        self.kernel.wake()
+    }
+
+    pub(super) fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+        self.kernel.wake_descriptor()
+    }
+
+    pub(super) fn wait(
+        &self,
+        waiter: &mut Waiter,
+        timeout: Option<Duration>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        let patience = if self.lock().held.is_empty() {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
+        let first = events.len();
+        self.kernel.wait(waiter, patience, events)?;
+        let mut state = self.lock();
+        let told: Vec<Event> = events.drain(first..).collect();
+        for event in told {
+            if state.ports.contains_key(&event.token) {
+                self.kernel_event(&mut state, event);
+            } else {
+                events.push(event);
+            }
+        }
+        state.tell(events);
+        Ok(())
+    }
+
+    /// Readiness that the kernel turns into completions.
+    fn kernel_event(&self, state: &mut State, event: Event) {
+        let mut completions = Vec::new();
+        if let Some(inner) = state.ports.get_mut(&event.token) {
+            self.kernel
+                .event(&mut inner.port, event.what, &mut |completion| {
+                    completions.push(completion);
+                });
+        }
+        for completion in completions {
+            let kind = kind_of(&completion);
+            self.came_about(state, event.token, kind, completion);
+        }
+    }
+
+    /// An operation has completed, but is told later; a receive or accept may
+    /// go on by itself.
+    fn came_about(&self, state: &mut State, token: Token, kind: OpKind, first: Completion) {
+        let mut next = Some(first);
+        while let Some(completion) = next.take() {
+            let goes_on = brought_something(&completion)
+                && state.ports.get_mut(&token).is_some_and(|inner| {
+                    inner.shots = inner.shots.saturating_sub(1);
+                    inner.shots > 0
+                });
+            state.hold(token, kind, armed(completion, goes_on));
+            if goes_on && let Some(inner) = state.ports.get_mut(&token) {
+                let op = match kind {
+                    OpKind::Accept => Op::Accept,
+                    _ => Op::Receive,
+                };
+                next = self.kernel.submit(&mut inner.port, op);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 20) % sides
+    }
+
+    fn chance(&mut self, one_in: u64) -> bool {
+        self.roll(one_in) == 0
+    }
+
+    fn hold(&mut self, token: Token, kind: OpKind, completion: Completion) {
+        let waits = self.roll(LATEST + 1);
+        self.held.push(Held {
+            token,
+            kind,
+            waits,
+            completion,
+        });
+    }
+
+    /// Tells the completions whose time has come, in no order but that of one
+    /// port's own operations of a kind.
+    fn tell(&mut self, events: &mut Vec<Event>) {
+        let mut blocked = HashSet::new();
+        let mut kept = Vec::new();
+        let first = events.len();
+        for mut held in std::mem::take(&mut self.held) {
+            let key = (held.token, held.kind);
+            if held.waits > 0 || blocked.contains(&key) {
+                held.waits = held.waits.saturating_sub(1);
+                blocked.insert(key);
+                kept.push(held);
+                continue;
+            }
+            if !is_armed(&held.completion) {
+                let was = self.in_flight.remove(&key);
+                debug_assert!(was, "{:?} of {:?} completed twice", held.kind, held.token);
+            }
+            events.push(Event {
+                token: held.token,
+                what: What::Done(Box::new(held.completion)),
+            });
+        }
+        self.held = kept;
+        // Whole ports change places; the order inside one stays.
+        if self.chance(2) {
+            let mut ports: Vec<Token> = Vec::new();
+            for event in &events[first..] {
+                if !ports.contains(&event.token) {
+                    ports.push(event.token);
+                }
+            }
+            let place = |event: &Event| ports.iter().rev().position(|it| *it == event.token);
+            events[first..].sort_by_key(place);
+        }
+    }
+}
+
+fn kind_of(completion: &Completion) -> OpKind {
+    match completion {
+        Completion::Received { .. } => OpKind::Receive,
+        Completion::Sent(_) => OpKind::Send,
+        Completion::Accepted { .. } => OpKind::Accept,
+        Completion::Connected(_) => OpKind::Connect,
+    }
+}
+
+/// Whether an operation of this outcome may go on by itself.
+fn brought_something(completion: &Completion) -> bool {
+    match completion {
+        Completion::Received { result, .. } => {
+            result.as_ref().is_ok_and(|received| !received.is_empty())
+        }
+        Completion::Accepted { result, .. } => result.is_ok(),
+        _ => false,
+    }
+}
+
+fn armed(completion: Completion, goes_on: bool) -> Completion {
+    match completion {
+        Completion::Received { result, .. } => Completion::Received {
+            result,
+            armed: goes_on,
+        },
+        Completion::Accepted { result, .. } => Completion::Accepted {
+            result,
+            armed: goes_on,
+        },
+        other => other,
+    }
+}
+
+fn is_armed(completion: &Completion) -> bool {
+    matches!(
+        completion,
+        Completion::Received { armed: true, .. } | Completion::Accepted { armed: true, .. }
+    )
+}
