@@ -505,7 +505,7 @@ impl Machine {
                     self.flags.set(Flags::TELL_WRITABLE);
                 }
             }
-            Err(error) => self.send_failed(error),
+            Err(error) => self.send_failed(Activity::Send, error),
         }
     }
 
@@ -524,10 +524,7 @@ impl Machine {
         self.flags.set(Flags::OUTPUT_ENDED);
         match outcome {
             Ok(()) => {}
-            Err(error) => {
-                self.fail(Activity::Shutdown, error);
-                self.flags.set(Flags::BROKEN);
-            }
+            Err(error) => self.send_failed(Activity::Shutdown, error),
         }
         self.settle();
     }
@@ -682,14 +679,26 @@ impl Machine {
         }
     }
 
-    /// Sending failed. What the peer sent before may still be on its way to
-    /// us, so receiving goes on until its end.
-    fn send_failed(&mut self, error: io::Error) {
-        self.fail(Activity::Send, error);
+    /// Sending failed. When the peer is the cause, its end is on its way to
+    /// us, behind bytes that it sent before: receiving goes on until then.
+    /// After any other failure the peer knows of nothing and may never end.
+    fn send_failed(&mut self, during: Activity, error: io::Error) {
+        let by_peer = matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::TimedOut
+        );
+        self.fail(during, error);
         self.flags.set(Flags::BROKEN);
         let _ = self.output.clear();
         if self.flags.has(Flags::DISCARDING) {
             self.close(CloseReason::Closed);
+        }
+        if !by_peer {
+            self.input_ended();
         }
         self.settle();
     }

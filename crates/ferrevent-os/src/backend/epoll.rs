@@ -94,6 +94,7 @@ impl Backend {
         {
             return port.abandon(kind).map(|taken| taken.with_error(error));
         }
+        self.make_good(port);
         completion
     }
 
@@ -113,10 +114,7 @@ impl Backend {
                     // Asked for too much, the kernel only speaks more often.
                     let _ = self.ask(port, interest);
                 }
-                if self.sys.is_faulty() {
-                    // An EAGAIN may have been a lie: have it said again.
-                    let _ = self.remind(port);
-                }
+                self.make_good(port);
             }
             What::Done(completion) => sink(*completion),
             What::Wake => {}
@@ -251,14 +249,18 @@ impl Backend {
         Ok(())
     }
 
-    /// Has the kernel report again what is ready now.
-    fn remind(&self, port: &Port) -> io::Result<()> {
-        let events = if port.flags.has(Flags::EDGE) {
-            EDGE_ALL
-        } else {
-            bits(port.armed, false)
-        };
-        self.control(libc::EPOLL_CTL_MOD, port.fd.as_raw_fd(), events, port.token)
+    /// After an injected `EAGAIN` or short call: has the kernel report again what is ready.
+    #[inline]
+    fn make_good(&self, port: &Port) {
+        if self.sys.take_lie() {
+            let events = if port.flags.has(Flags::EDGE) {
+                EDGE_ALL
+            } else {
+                bits(port.armed, false)
+            };
+            // A port that is not registered has nothing to be told of.
+            let _ = self.control(libc::EPOLL_CTL_MOD, port.fd.as_raw_fd(), events, port.token);
+        }
     }
 
     fn control(

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A system call that passes the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,8 @@ impl Rule {
 #[derive(Debug)]
 pub struct FaultPlan {
     state: Mutex<State>,
+    /// An `EAGAIN` or a short call was injected and not yet made good.
+    lied: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -104,6 +107,7 @@ impl FaultPlan {
                 struck: 0,
                 rules: rules.into_iter().map(|rule| (rule, 0)).collect(),
             }),
+            lied: AtomicBool::new(false),
         }
     }
 
@@ -132,10 +136,18 @@ impl FaultPlan {
             if *random % 1000 < u64::from(rule.per_mille) {
                 rule.times -= 1;
                 *struck += 1;
+                if matches!(rule.fault, Fault::Errno(libc::EAGAIN) | Fault::Short(_)) {
+                    self.lied.store(true, Ordering::Relaxed);
+                }
                 return Some(rule.fault);
             }
         }
         None
+    }
+
+    /// Whether an `EAGAIN` or a short call was injected since this was asked last.
+    pub(crate) fn take_lie(&self) -> bool {
+        self.lied.swap(false, Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

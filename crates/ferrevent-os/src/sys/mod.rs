@@ -57,10 +57,12 @@ impl Sys {
         self.clock.now()
     }
 
-    /// Whether faults may be injected: a lie about `EAGAIN` leaves an
-    /// edge-triggered kernel silent, so backends then ask it to speak again.
-    pub(crate) fn is_faulty(&self) -> bool {
-        self.faults.is_some()
+    /// Whether an `EAGAIN` or a short call was a lie since this was asked
+    /// last: it leaves an edge-triggered kernel silent, which must then be
+    /// made to speak again.
+    #[inline]
+    pub(crate) fn take_lie(&self) -> bool {
+        self.faults.as_ref().is_some_and(|plan| plan.take_lie())
     }
 
     #[inline]
