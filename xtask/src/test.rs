@@ -5,7 +5,13 @@ use std::process::Command;
 use crate::packages;
 
 /// Runs every step in order and stops at the first that fails.
-pub(crate) fn run(_args: &[String]) -> Result<(), String> {
+/// `--full` gives the random tests many times their usual cases.
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let full = match args {
+        [] => false,
+        [flag] if flag == "--full" => true,
+        _ => return Err("usage: cargo xtask test [--full]".into()),
+    };
     step("formatting", &["fmt", "--all", "--check"])?;
     step(
         "lints",
@@ -32,15 +38,34 @@ pub(crate) fn run(_args: &[String]) -> Result<(), String> {
         ],
     )?;
     packages::ensure(packages::FOR_TESTS)?;
-    step("tests", &["test", "--workspace", "--locked"])
+    if full {
+        cases(
+            FULL_CASES,
+            &["test", "--workspace", "--locked", "--release"],
+        )
+    } else {
+        step("tests", &["test", "--workspace", "--locked"])
+    }
+}
+
+/// Cases of each random test in a full run.
+const FULL_CASES: &str = "20000";
+
+fn cases(count: &str, args: &[&str]) -> Result<(), String> {
+    run_cargo("tests", args, &[("FERREVENT_CASES", count)])
 }
 
 fn step(name: &str, args: &[&str]) -> Result<(), String> {
+    run_cargo(name, args, &[])
+}
+
+fn run_cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
     eprintln!("== {name}: cargo {}", args.join(" "));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(args)
         .env("RUSTDOCFLAGS", "-D warnings")
+        .envs(env.iter().copied())
         .status()
         .map_err(|error| format!("{name}: cannot start cargo: {error}"))?;
     if status.success() {

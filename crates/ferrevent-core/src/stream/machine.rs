@@ -233,7 +233,7 @@ impl Machine {
     /// Has [`StreamEvent::Readable`] told again, if there are bytes: for an
     /// owner that left some and wants to go on with them later.
     pub fn again(&mut self) {
-        if !self.input.is_empty() {
+        if !self.input.is_empty() && !self.flags.has(Flags::CLOSED | Flags::DISCARDING) {
             self.flags.set(Flags::TELL_READABLE);
         }
     }

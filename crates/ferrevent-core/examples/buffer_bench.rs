@@ -1,0 +1,117 @@
+//! What the buffer's operations cost: `buffer_bench [--only NAME]` prints a
+//! line for each, `name<TAB>nanoseconds`, the best of several rounds.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use bytes::Bytes;
+use ferrevent_core::buffer::{Buffer, BufferError, Eol};
+
+type Cell = fn(u32) -> Result<(), BufferError>;
+
+const CELLS: &[(&str, u32, Cell)] = &[
+    ("append64", 4_000_000, append64),
+    ("append_drain64", 4_000_000, append_drain64),
+    ("crlf_line40", 2_000_000, crlf_line40),
+    ("reference_1m_drain", 1_000_000, reference_1m_drain),
+    ("move_64k_twice", 1_000_000, move_64k_twice),
+    ("new_add_free64", 2_000_000, new_add_free64),
+    ("copy_4k_in_out", 1_000_000, copy_4k_in_out),
+];
+
+fn main() -> Result<(), BufferError> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let only = match &arguments[..] {
+        [flag, name] if flag == "--only" => Some(name.as_str()),
+        _ => None,
+    };
+    for (name, count, cell) in CELLS {
+        if only.is_some_and(|only| only != *name) {
+            continue;
+        }
+        let mut best = f64::INFINITY;
+        for _ in 0..7 {
+            let start = Instant::now();
+            cell(*count)?;
+            best = best.min(start.elapsed().as_nanos() as f64 / f64::from(*count));
+        }
+        println!("{name}\t{best:.1}");
+    }
+    Ok(())
+}
+
+fn append64(count: u32) -> Result<(), BufferError> {
+    let mut buffer = Buffer::new();
+    for index in 0..count {
+        buffer.append(black_box(&[7; 64]))?;
+        if index % 16_384 == 16_383 {
+            buffer.clear()?;
+        }
+    }
+    Ok(())
+}
+
+fn append_drain64(count: u32) -> Result<(), BufferError> {
+    let mut buffer = Buffer::new();
+    for _ in 0..count {
+        buffer.append(black_box(&[7; 64]))?;
+        buffer.drain(black_box(64))?;
+    }
+    Ok(())
+}
+
+fn crlf_line40(count: u32) -> Result<(), BufferError> {
+    let text = b"0123456789012345678901234567890123456789\r\n".repeat(1000);
+    let mut buffer = Buffer::new();
+    let mut read = 0;
+    while read < count {
+        buffer.append(&text)?;
+        while buffer
+            .with_line(Eol::CrlfStrict, 1000, |line| black_box(line).len())?
+            .is_some()
+        {
+            read += 1;
+        }
+    }
+    Ok(())
+}
+
+fn reference_1m_drain(count: u32) -> Result<(), BufferError> {
+    let memory = Bytes::from(vec![7; 1 << 20]);
+    let mut buffer = Buffer::new();
+    for _ in 0..count {
+        buffer.append_bytes(black_box(&memory).clone())?;
+        buffer.drain(1 << 20)?;
+    }
+    Ok(())
+}
+
+fn move_64k_twice(count: u32) -> Result<(), BufferError> {
+    let mut one = Buffer::from(&[7; 65_536][..]);
+    let mut other = Buffer::new();
+    for _ in 0..count {
+        black_box(&mut other).append_buffer(&mut one)?;
+        black_box(&mut one).append_buffer(&mut other)?;
+    }
+    Ok(())
+}
+
+fn new_add_free64(count: u32) -> Result<(), BufferError> {
+    for _ in 0..count {
+        let mut buffer = Buffer::new();
+        buffer.append(black_box(&[7; 64]))?;
+        drop(black_box(buffer));
+    }
+    Ok(())
+}
+
+fn copy_4k_in_out(count: u32) -> Result<(), BufferError> {
+    let bytes = [7; 4096];
+    let mut out = [0; 4096];
+    let mut buffer = Buffer::new();
+    for _ in 0..count {
+        buffer.append(black_box(&bytes))?;
+        buffer.read(black_box(&mut out))?;
+    }
+    Ok(())
+}
