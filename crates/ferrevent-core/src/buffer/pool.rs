@@ -9,7 +9,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use super::{block::Aligned, chain::Rest};
 
-/// The most bytes of blocks that one thread keeps unused, over all classes: 1 MiB.
+/// The most bytes of blocks that one thread keeps unused, over all classes: 4 MiB.
 ///
 /// ```
 /// use ferrevent_core::buffer::{POOL_LIMIT, pooled_bytes};
@@ -136,10 +136,10 @@ pooled!(65536, k64, limit::K64);
 
 /// How many of each a thread keeps.
 mod limit {
-    pub(super) const B512: usize = 256;
-    pub(super) const K4: usize = 64;
-    pub(super) const K16: usize = 20;
-    pub(super) const K64: usize = 5;
+    pub(super) const B512: usize = 512;
+    pub(super) const K4: usize = 128;
+    pub(super) const K16: usize = 104;
+    pub(super) const K64: usize = 26;
     pub(super) const REST: usize = 32;
 }
 
@@ -181,15 +181,15 @@ mod tests {
     };
 
     #[test]
-    fn the_limit_is_one_mebibyte() {
-        assert_eq!(POOL_LIMIT, 1 << 20);
+    fn the_limit_is_four_mebibytes() {
+        assert_eq!(POOL_LIMIT, 4 << 20);
     }
 
     #[test]
     fn the_pool_is_bounded() {
         trim_pool();
         for class in BlockClass::ALL {
-            let blocks: Vec<Block> = (0..400).map(|_| Block::take(class)).collect();
+            let blocks: Vec<Block> = (0..1000).map(|_| Block::take(class)).collect();
             drop(blocks);
             assert!(pooled_bytes() <= POOL_LIMIT);
         }
