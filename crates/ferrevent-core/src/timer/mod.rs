@@ -39,6 +39,23 @@
 //!   records are swept, a few at each insertion, once they outnumber the
 //!   timers; so memory stays proportional to the timers that were pending
 //!   at one time, and no call has to stop for a sweep of everything.
+//!
+//! # What else was tried
+//!
+//! Rounded nanoseconds a timer, one million timers with random deadlines
+//! within a minute, as in `examples/timer_bench.rs`; each row is from a run
+//! of its own on one machine:
+//!
+//! | | add | re-arm | delete | fire |
+//! |---|---|---|---|---|
+//! | this wheel | 55 | 90 | 40 | 75 |
+//! | prototype: wheel of linked lists, cascaded to the finest level | 20 | 80 | 40 | 200 |
+//! | prototype: four-ary heap beside a slab | 20 | 130 | 120 | 270 |
+//! | libevent's binary heap | 70 | 680 | 330 | 2600 |
+//!
+//! The linked wheel adds faster, because it writes nothing but the entry;
+//! but each step along a list waits for a cache miss. Sorting runs of 64
+//! instead of 256 made firing twice as slow, of 1024 a little slower.
 mod due;
 mod id;
 mod queue;

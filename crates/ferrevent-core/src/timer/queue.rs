@@ -13,8 +13,9 @@ const RUN: usize = 256;
 const TIDY: usize = 64;
 /// Stale records that are never worth a sweep.
 const TOLERATED: usize = 256;
-/// A sweep looks at one chunk of records, once in so many calls.
-const SWEEP_EVERY: u8 = 4;
+/// A sweep looks at one chunk of records, once in so many calls: three or
+/// four records a call.
+const SWEEP_EVERY: u8 = 8;
 
 /// Deadlines with a payload, handed out in order when they have come.
 ///

@@ -5,8 +5,8 @@
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
 const LEVELS: usize = (u64::BITS as usize).div_ceil(BITS as usize);
-/// Records in a chunk: with the header 256 bytes, four cache lines.
-const CAPACITY: usize = 15;
+/// Records in a chunk of half a kilobyte.
+const CAPACITY: usize = 31;
 /// Free chunks that a sweep passes over before it gives up for this time.
 const SWEEP_AHEAD: usize = 16;
 const NONE: u32 = u32::MAX;
@@ -21,7 +21,6 @@ pub(super) struct Record {
 }
 
 #[derive(Clone, Copy)]
-#[repr(align(64))]
 pub(super) struct Chunk {
     records: [Record; CAPACITY],
     /// The next chunk of the slot, or of the free list.
@@ -251,18 +250,21 @@ impl Wheel {
     }
 
     /// Puts a record in a new chunk at the head of the slot.
+    #[inline(never)]
     fn push_chunk(&mut self, slot: usize, record: Record) {
-        let number = self.free;
-        let chunk = Chunk::new(slot, self.slots[slot].head, record);
-        self.slots[slot].head = if let Some(place) = self.chunks.get_mut(number as usize) {
-            self.free = place.next;
-            *place = chunk;
-            number
-        } else {
-            self.chunks.push(chunk);
+        if self.free == NONE {
             // Fewer chunks than timers, of which there are fewer than 2^32.
-            (self.chunks.len() - 1) as u32
-        };
+            self.free = self.chunks.len() as u32;
+            self.chunks.push(Chunk::EMPTY);
+        }
+        let number = self.free;
+        // In place: what a used chunk held need not be overwritten.
+        let chunk = &mut self.chunks[number as usize];
+        self.free = chunk.next;
+        chunk.next = std::mem::replace(&mut self.slots[slot].head, number);
+        chunk.slot = slot as u16; // less than LEVELS * SLOTS
+        chunk.len = 1;
+        chunk.records[0] = record;
     }
 
     fn release(&mut self, number: u32) {
@@ -277,17 +279,16 @@ impl Wheel {
 pub(super) struct Chain(u32);
 
 impl Chunk {
-    fn new(slot: usize, next: u32, record: Record) -> Self {
-        let mut records = [Record::default(); CAPACITY];
-        records[0] = record;
-        Self {
-            records,
-            next,
-            len: 1,
-            // At most LEVELS * SLOTS.
-            slot: slot as u16,
-        }
-    }
+    const EMPTY: Self = Self {
+        records: [Record {
+            deadline: 0,
+            index: 0,
+            stamp: 0,
+        }; CAPACITY],
+        next: NONE,
+        len: 0,
+        slot: FREE,
+    };
 
     #[inline]
     pub(super) fn records(&self) -> &[Record] {
