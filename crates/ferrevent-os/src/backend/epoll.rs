@@ -106,11 +106,16 @@ impl Backend {
     pub(super) fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
         match what {
             What::Ready(ready) => {
+                // Judged by what waited when the event came: the next receive
+                // is on its way as soon as this one is told.
+                let excess = if port.flags.has(Flags::EDGE) {
+                    None
+                } else {
+                    port.excess_interest(ready)
+                };
                 port.note(ready);
                 port.progress(&self.sys, sink);
-                if !port.flags.has(Flags::EDGE)
-                    && let Some(interest) = port.excess_interest(ready)
-                {
+                if let Some(interest) = excess {
                     // Asked for too much, the kernel only speaks more often.
                     let _ = self.ask(port, interest);
                 }

@@ -92,9 +92,11 @@ impl Backend {
     pub(super) fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
         match what {
             What::Ready(ready) => {
+                // Judged by what waited when the event came, as in epoll.rs.
+                let excess = port.excess_interest(ready);
                 port.note(ready);
                 port.progress(&self.sys, sink);
-                if let Some(interest) = port.excess_interest(ready) {
+                if let Some(interest) = excess {
                     self.ask(port, interest);
                 }
             }
