@@ -1,6 +1,7 @@
-//! Project tasks: `cargo xtask test`.
+//! Project tasks: `cargo xtask test`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod packages;
 mod test;
 
@@ -12,7 +13,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
-        _ => Err("usage: cargo xtask test [--full]".into()),
+        Some("bench") => bench::run(&rest),
+        _ => Err("usage: cargo xtask test [--full] | bench [--only CELL]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,17 +1,31 @@
-//! The Debian packages that tests need: found, installed, or named.
+//! The Debian packages that tests and benchmarks need: found, installed, or named.
 
 use std::process::{Command, Stdio};
 
-/// Programs that tests run, and the packages that bring them.
-pub(crate) const FOR_TESTS: &[(&str, &str)] = &[
-    ("curl", "curl"),
-    ("nc", "netcat-openbsd"),
-    ("socat", "socat"),
-    ("python3", "python3"),
+/// A shell command that succeeds if something is there, and the package that brings it.
+type Wanted = (&'static str, &'static str);
+
+/// Programs that tests run.
+pub(crate) const FOR_TESTS: &[Wanted] = &[
+    ("command -v curl", "curl"),
+    ("command -v nc", "netcat-openbsd"),
+    ("command -v socat", "socat"),
+    ("command -v python3", "python3"),
 ];
 
-/// Sees to it that every program is there.
-pub(crate) fn ensure(wanted: &[(&str, &str)]) -> Result<(), String> {
+/// What the benchmarks' peers are built from.
+pub(crate) const FOR_BENCH: &[Wanted] = &[
+    ("command -v taskset", "util-linux"),
+    ("command -v cc", "gcc"),
+    (
+        "echo '#include <event2/event.h>' | cc -E -x c -",
+        "libevent-dev",
+    ),
+    ("echo '#include <uv.h>' | cc -E -x c -", "libuv1-dev"),
+];
+
+/// Sees to it that everything is there.
+pub(crate) fn ensure(wanted: &[Wanted]) -> Result<(), String> {
     let missing = missing(wanted);
     if missing.is_empty() {
         return Ok(());
@@ -19,7 +33,7 @@ pub(crate) fn ensure(wanted: &[(&str, &str)]) -> Result<(), String> {
     eprintln!("== packages: {}", missing.join(" "));
     // Only root may install, and only Debian and its kin have apt-get.
     let installed = is_root()
-        && has("apt-get")
+        && there("command -v apt-get")
         && (install(&missing) || (run("apt-get", &["update", "-q"]) && install(&missing)));
     let missing = self::missing(wanted);
     if missing.is_empty() {
@@ -31,22 +45,21 @@ pub(crate) fn ensure(wanted: &[(&str, &str)]) -> Result<(), String> {
         "was not possible"
     };
     Err(format!(
-        "the tests need the packages {0}, and installing them {why}; as root: apt-get install {0}",
+        "this needs the packages {0}, and installing them {why}; as root: apt-get install {0}",
         missing.join(" ")
     ))
 }
 
-fn missing<'a>(wanted: &[(&str, &'a str)]) -> Vec<&'a str> {
+fn missing(wanted: &[Wanted]) -> Vec<&'static str> {
     wanted
         .iter()
-        .filter(|(program, _)| !has(program))
+        .filter(|(probe, _)| !there(probe))
         .map(|(_, package)| *package)
         .collect()
 }
 
-fn has(program: &str) -> bool {
-    let script = format!("command -v {program}");
-    quietly(Command::new("sh").args(["-c", &script]))
+fn there(probe: &str) -> bool {
+    quietly(Command::new("sh").args(["-c", probe]))
 }
 
 fn is_root() -> bool {

@@ -1,0 +1,214 @@
+//! The figures to reach, as data, and how they are judged.
+
+use super::options::matches;
+use super::stats::{Metric, Series, Summary};
+
+/// A figure that Ferrevent is to reach.
+struct Limit {
+    /// Patterns of the series it holds for.
+    series: &'static [&'static str],
+    metric: Metric,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    /// The ratio to a peer is at most this.
+    AtMost(f64, &'static str),
+    /// The ratio to a peer is at least this.
+    AtLeast(f64, &'static str),
+    /// The figure itself is at most this.
+    Absolute(f64),
+}
+
+const OURS: &str = "ferrevent";
+
+const MANY: &[&str] = &["echo-*x50", "echo-*x1000"];
+const TIMERS: &[&str] = &[
+    "timers add 1000000",
+    "timers rearm 1000000",
+    "timers delete 1000000",
+];
+
+const LIMITS: &[Limit] = &[
+    limit(
+        &["echo-tcp-*x50", "echo-tcp-*x1000"],
+        Metric::Cost,
+        Bound::AtMost(1.10, "floor"),
+    ),
+    limit(
+        &["echo-unix-*x50", "echo-unix-*x1000"],
+        Metric::Cost,
+        Bound::AtMost(1.20, "floor"),
+    ),
+    limit(
+        &["echo-*-64x50", "echo-*-64x1000"],
+        Metric::Cost,
+        Bound::AtMost(0.80, "libevent-bev"),
+    ),
+    limit(
+        &["echo-*-16kx50", "echo-*-16kx1000"],
+        Metric::Cost,
+        Bound::AtMost(0.35, "libevent-bev"),
+    ),
+    limit(MANY, Metric::Cost, Bound::AtMost(1.0, "tokio")),
+    limit(MANY, Metric::Rate, Bound::AtLeast(0.95, "floor")),
+    limit(MANY, Metric::P99, Bound::AtMost(1.2, "floor")),
+    limit(
+        &["sink-*", "pump-*"],
+        Metric::Cost,
+        Bound::AtMost(1.10, "floor"),
+    ),
+    limit(&["idle-*"], Metric::Cost, Bound::Absolute(300.0)),
+    limit(TIMERS, Metric::Cost, Bound::AtMost(1.0, "libevent")),
+    limit(
+        &["timers fire 1000000"],
+        Metric::Cost,
+        Bound::AtMost(0.2, "libevent"),
+    ),
+    limit(
+        &["buffers append64", "buffers crlf_line40"],
+        Metric::Cost,
+        Bound::AtMost(1.0 / 3.0, "libevent"),
+    ),
+    limit(
+        &[
+            "buffers append_drain64",
+            "buffers reference_1m_drain",
+            "buffers move_64k_twice",
+            "buffers new_add_free64",
+            "buffers search*",
+        ],
+        Metric::Cost,
+        Bound::AtMost(1.0, "libevent"),
+    ),
+    limit(
+        &["wakes"],
+        Metric::Cost,
+        Bound::AtMost(1.0 / 3.0, "libevent"),
+    ),
+];
+
+/// One limit, judged.
+pub(crate) struct Judgement {
+    /// What was to be reached, in words.
+    pub(crate) limit: String,
+    /// What was reached.
+    pub(crate) value: f64,
+    /// The A/A deviation, as a share.
+    pub(crate) deviation: f64,
+    /// The outcome.
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether a limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// On the good side, by more than the A/A deviation.
+    Reached,
+    /// On the bad side, by more than the A/A deviation.
+    Missed,
+    /// Nearer to the limit than the same program is to itself.
+    Undecided,
+}
+
+impl Verdict {
+    /// As the report says it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::Missed => "missed",
+            Self::Undecided => "undecided (within the A/A deviation)",
+        }
+    }
+}
+
+/// All limits of a series for which there are figures.
+pub(crate) fn judge(series: &Series) -> Vec<Judgement> {
+    LIMITS
+        .iter()
+        .filter(|limit| {
+            limit
+                .series
+                .iter()
+                .any(|pattern| matches(pattern, &series.name))
+        })
+        .filter_map(|limit| limit.judge(series))
+        .collect()
+}
+
+impl Limit {
+    fn judge(&self, series: &Series) -> Option<Judgement> {
+        let deviation = series.deviation(self.metric).unwrap_or(0.0);
+        let what = match self.metric {
+            Metric::Cost => "cost",
+            Metric::Rate => "throughput",
+            Metric::P99 => "99th percentile",
+        };
+        let (value, bound, sign, limit) = match self.bound {
+            Bound::AtMost(bound, peer) => (
+                series.ratios(OURS, peer, self.metric)?.median,
+                bound,
+                1.0,
+                format!("{what} ≤ {bound:.2} of {peer}"),
+            ),
+            Bound::AtLeast(bound, peer) => (
+                series.ratios(OURS, peer, self.metric)?.median,
+                bound,
+                -1.0,
+                format!("{what} ≥ {bound:.2} of {peer}"),
+            ),
+            Bound::Absolute(bound) => {
+                let figures = series.samples(OURS)?.iter();
+                (
+                    Summary::new(figures.filter_map(|sample| self.metric.of(sample)))?.median,
+                    bound,
+                    1.0,
+                    format!("{what} ≤ {bound:.0} {}", series.unit.shown().0),
+                )
+            }
+        };
+        Some(Judgement {
+            limit,
+            value,
+            deviation,
+            verdict: verdict(value, bound, sign, deviation),
+        })
+    }
+}
+
+/// `sign` is 1 where less is better, -1 where more is.
+fn verdict(value: f64, bound: f64, sign: f64, deviation: f64) -> Verdict {
+    let over = sign * (value - bound);
+    let within = deviation * bound;
+    if over.abs() <= within && within > 0.0 {
+        Verdict::Undecided
+    } else if over <= 0.0 {
+        Verdict::Reached
+    } else {
+        Verdict::Missed
+    }
+}
+
+const fn limit(series: &'static [&'static str], metric: Metric, bound: Bound) -> Limit {
+    Limit {
+        series,
+        metric,
+        bound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_the_limit_nothing_is_decided() {
+        assert_eq!(verdict(1.02, 1.10, 1.0, 0.03), Verdict::Reached);
+        assert_eq!(verdict(1.12, 1.10, 1.0, 0.03), Verdict::Undecided);
+        assert_eq!(verdict(1.20, 1.10, 1.0, 0.03), Verdict::Missed);
+        assert_eq!(verdict(0.99, 0.95, -1.0, 0.01), Verdict::Reached);
+        assert_eq!(verdict(0.80, 0.95, -1.0, 0.01), Verdict::Missed);
+        assert_eq!(verdict(300.0, 300.0, 1.0, 0.0), Verdict::Reached);
+    }
+}

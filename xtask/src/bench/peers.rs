@@ -1,0 +1,164 @@
+//! Who is measured, as data: servers under load, and programs that measure themselves.
+
+use super::cells::{Mode, Suite, Work};
+
+/// A peer and how it is run.
+pub(crate) struct Peer {
+    /// As `--peers` and the report name it.
+    pub(crate) name: &'static str,
+    /// What is run.
+    program: Program,
+    /// Arguments after the address.
+    extra: &'static [&'static str],
+    /// Whether it runs without being asked for.
+    pub(crate) usual: bool,
+    /// Whether its idle memory is worth a row.
+    idle: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Program {
+    /// A C program: MODE ADDR.
+    C(&'static str),
+    /// The tokio peer: MODE ADDR.
+    Tokio,
+    /// An example of the crate `ferrevent`, named as its service: ADDR.
+    Example,
+}
+
+/// The floor, to which ratios are taken.
+pub(crate) const FLOOR: &str = "floor";
+/// The floor once more.
+pub(crate) const FLOOR_AGAIN: &str = "floor2";
+/// The reference of the cells that have no floor.
+pub(crate) const LIBEVENT: &str = "libevent";
+/// That reference once more.
+pub(crate) const LIBEVENT_AGAIN: &str = "libevent2";
+
+/// Every peer that serves.
+pub(crate) const ALL: &[Peer] = &[
+    peer(FLOOR, Program::C("floor"), &[]).with_idle(),
+    peer(FLOOR_AGAIN, Program::C("floor"), &[]),
+    peer("libevent-bev", Program::C("libevent_bev"), &[]).with_idle(),
+    peer("libevent-event", Program::C("libevent_event"), &[]).with_idle(),
+    peer("libuv", Program::C("libuv"), &[]).with_idle(),
+    peer("libuv-try", Program::C("libuv"), &["--try"]),
+    peer("tokio", Program::Tokio, &[]).with_idle(),
+    peer("ferrevent", Program::Example, &[]).with_idle(),
+    peer("ferrevent-poll", Program::Example, &["--backend", "poll"]).on_request(),
+];
+
+/// What to run, before it is known where it was built.
+pub(crate) struct Invocation {
+    /// The peer's name.
+    pub(crate) peer: &'static str,
+    /// The program.
+    pub(crate) binary: Binary,
+    /// Its arguments.
+    pub(crate) args: Vec<String>,
+}
+
+/// A program, before it is known where it was built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binary {
+    /// Compiled from `bench/c/NAME.c`.
+    C(&'static str),
+    /// The tokio peer.
+    Tokio,
+    /// An example of one of this workspace's crates.
+    Example(&'static str),
+}
+
+impl Peer {
+    /// How the peer is started for some work; `None` when it takes no part in it.
+    pub(crate) fn server(&self, work: Work, address: &str) -> Option<Invocation> {
+        let (service, idle) = match work {
+            Work::Load(load) => (load.mode.service(), false),
+            Work::Idle { .. } => ("echo", true),
+            Work::Programs(_) => return None,
+        };
+        if idle && !self.idle {
+            return None;
+        }
+        let mut args = Vec::new();
+        let binary = match self.program {
+            Program::C(name) => Binary::C(name),
+            Program::Tokio => Binary::Tokio,
+            Program::Example => Binary::Example(service),
+        };
+        if !matches!(self.program, Program::Example) {
+            args.push(service.to_owned());
+        }
+        args.push(address.to_owned());
+        args.extend(self.extra.iter().map(|&text| text.to_owned()));
+        // Blocks of 64 KiB for everybody's bulk; the smaller buffer is tokio's best idle figure.
+        match (self.program, work) {
+            (Program::Tokio, Work::Idle { .. }) => args.extend(chunk("4096")),
+            (Program::Example, Work::Load(load)) if load.mode == Mode::Pump => {
+                args.extend(chunk("65536"));
+            }
+            _ => {}
+        }
+        Some(Invocation {
+            peer: self.name,
+            binary,
+            args,
+        })
+    }
+
+    const fn with_idle(mut self) -> Self {
+        self.idle = true;
+        self
+    }
+
+    const fn on_request(mut self) -> Self {
+        self.usual = false;
+        self
+    }
+}
+
+/// The name, if it is that of a peer or of a program of a suite.
+pub(crate) fn name(text: &str) -> Option<&'static str> {
+    let servers = ALL.iter().map(|peer| peer.name);
+    servers
+        .chain([LIBEVENT, LIBEVENT_AGAIN])
+        .find(|name| *name == text)
+}
+
+/// The programs of a suite; the first is the reference, the second the same again.
+pub(crate) fn programs(suite: Suite) -> Vec<Invocation> {
+    let run = |peer, binary, args: &[&str]| Invocation {
+        peer,
+        binary,
+        args: args.iter().map(|&text| text.to_owned()).collect(),
+    };
+    let (theirs, ours) = match suite {
+        Suite::Timers => ("timers_libevent", Binary::Example("timer_bench")),
+        Suite::Buffers => ("buffers_evbuffer", Binary::Example("buffer_bench")),
+        Suite::Wakes => ("wakes_libevent", Binary::Example("wakes")),
+    };
+    let mut all = vec![
+        run(LIBEVENT, Binary::C(theirs), &[]),
+        run(LIBEVENT_AGAIN, Binary::C(theirs), &[]),
+    ];
+    if suite == Suite::Wakes {
+        all.push(run("libuv", Binary::C("wakes_libuv"), &[]));
+        all.push(run("tokio", Binary::Tokio, &["wakes"]));
+    }
+    all.push(run("ferrevent", ours, &[]));
+    all
+}
+
+const fn peer(name: &'static str, program: Program, extra: &'static [&'static str]) -> Peer {
+    Peer {
+        name,
+        program,
+        extra,
+        usual: true,
+        idle: false,
+    }
+}
+
+fn chunk(bytes: &str) -> [String; 2] {
+    ["--chunk".to_owned(), bytes.to_owned()]
+}
