@@ -16,19 +16,18 @@ static double now_ns(void) {
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-/* 64 B at a time up to 1 MiB, then all drained at once; the drain is not timed. */
+/* 64 B at a time, all drained at every MiB. */
 static double append64(void) {
     struct evbuffer *buffer = evbuffer_new();
-    double spent = 0;
-    int rounds = 20, each = (1 << 20) / 64;
-    for (int r = 0; r < rounds; r++) {
-        double begin = now_ns();
-        for (int i = 0; i < each; i++) evbuffer_add(buffer, block, 64);
-        spent += now_ns() - begin;
-        evbuffer_drain(buffer, evbuffer_get_length(buffer));
+    int times = 4000000;
+    double begin = now_ns();
+    for (int i = 0; i < times; i++) {
+        evbuffer_add(buffer, block, 64);
+        if (i % 16384 == 16383) evbuffer_drain(buffer, evbuffer_get_length(buffer));
     }
+    double spent = now_ns() - begin;
     evbuffer_free(buffer);
-    return spent / rounds / each;
+    return spent / times;
 }
 
 static double append_drain64(void) {
@@ -44,30 +43,40 @@ static double append_drain64(void) {
     return spent / times;
 }
 
-/* 1 MiB of lines of 40 bytes, CRLF included, each read out as a string of its own. */
+/* A thousand lines of forty bytes at a time, CRLF included, each read out as a string of its own:
+ * evbuffer has no other way to read a line. */
 static double crlf_line40(void) {
-    int lines = (1 << 20) / 40, rounds = 10;
-    double spent = 0;
-    char *text = malloc((size_t)lines * 40);
-    for (int i = 0; i < lines; i++) {
-        memset(text + i * 40, 'l', 38);
-        memcpy(text + i * 40 + 38, "\r\n", 2);
-    }
     struct evbuffer *buffer = evbuffer_new();
-    for (int r = 0; r < rounds; r++) {
-        evbuffer_add(buffer, text, (size_t)lines * 40);
-        double begin = now_ns();
-        for (int i = 0; i < lines; i++) {
-            size_t length = 0;
-            char *line = evbuffer_readln(buffer, &length, EVBUFFER_EOL_CRLF);
+    static char text[40 * 1000];
+    int times = 2000000, read = 0;
+    for (int i = 0; i < 1000; i++) memcpy(text + i * 40, "01234567890123456789012345678901234567\r\n", 40);
+    double begin = now_ns();
+    while (read < times) {
+        char *line;
+        size_t length = 0;
+        evbuffer_add(buffer, text, sizeof text);
+        while ((line = evbuffer_readln(buffer, &length, EVBUFFER_EOL_CRLF))) {
             kept += length;
             free(line);
+            read++;
         }
-        spent += now_ns() - begin;
     }
+    double spent = now_ns() - begin;
     evbuffer_free(buffer);
-    free(text);
-    return spent / rounds / lines;
+    return spent / times;
+}
+
+/* Sixteen pieces of 4 KiB, the sequence at the very end. */
+static double search_64k(void) {
+    struct evbuffer *buffer = evbuffer_new();
+    int times = 20000;
+    for (int i = 0; i < 16; i++) evbuffer_add(buffer, block, 4096);
+    evbuffer_add(buffer, "\r\n\r\n", 4);
+    double begin = now_ns();
+    for (int i = 0; i < times; i++) kept += (size_t)evbuffer_search(buffer, "\r\n\r\n", 4, NULL).pos;
+    double spent = now_ns() - begin;
+    evbuffer_free(buffer);
+    return spent / times;
 }
 
 static double reference_1m_drain(void) {
@@ -133,6 +142,8 @@ static const struct {
     {"append64", append64},
     {"append_drain64", append_drain64},
     {"crlf_line40", crlf_line40},
+    {"crlf_line40_owned", crlf_line40},
+    {"search_64k", search_64k},
     {"reference_1m_drain", reference_1m_drain},
     {"move_64k_twice", move_64k_twice},
     {"new_add_free64", new_add_free64},

@@ -13,6 +13,8 @@ const CELLS: &[(&str, u32, Cell)] = &[
     ("append64", 4_000_000, append64),
     ("append_drain64", 4_000_000, append_drain64),
     ("crlf_line40", 2_000_000, crlf_line40),
+    ("crlf_line40_owned", 2_000_000, crlf_line40_owned),
+    ("search_64k", 20_000, search_64k),
     ("reference_1m_drain", 1_000_000, reference_1m_drain),
     ("move_64k_twice", 1_000_000, move_64k_twice),
     ("new_add_free64", 2_000_000, new_add_free64),
@@ -60,18 +62,50 @@ fn append_drain64(count: u32) -> Result<(), BufferError> {
     Ok(())
 }
 
+/// A thousand lines of forty bytes, CRLF included.
+fn lines() -> Vec<u8> {
+    b"01234567890123456789012345678901234567\r\n".repeat(1000)
+}
+
 fn crlf_line40(count: u32) -> Result<(), BufferError> {
-    let text = b"0123456789012345678901234567890123456789\r\n".repeat(1000);
+    let text = lines();
     let mut buffer = Buffer::new();
     let mut read = 0;
     while read < count {
         buffer.append(&text)?;
         while buffer
-            .with_line(Eol::CrlfStrict, 1000, |line| black_box(line).len())?
+            .with_line(Eol::Crlf, 1000, |line| black_box(line).len())?
             .is_some()
         {
             read += 1;
         }
+    }
+    Ok(())
+}
+
+fn crlf_line40_owned(count: u32) -> Result<(), BufferError> {
+    let text = lines();
+    let mut buffer = Buffer::new();
+    let mut read = 0;
+    while read < count {
+        buffer.append(&text)?;
+        while let Some(line) = buffer.read_line(Eol::Crlf, 1000)? {
+            black_box(line);
+            read += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Sixteen pieces of 4 KiB, the sequence at the very end.
+fn search_64k(count: u32) -> Result<(), BufferError> {
+    let mut buffer = Buffer::new();
+    for _ in 0..16 {
+        buffer.append(&[b'b'; 4096])?;
+    }
+    buffer.append(b"\r\n\r\n")?;
+    for _ in 0..count {
+        black_box(buffer.find(black_box(b"\r\n\r\n"), 0)?);
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub enum Op {
     /// Take a pending connection from a listening socket.
     Accept,
     /// Connect the socket to this address.
-    Connect(SockAddr),
+    Connect(Box<SockAddr>),
 }
 
 /// The name of an operation, without what it carries. A port has at most one
@@ -130,7 +130,7 @@ pub struct Accepted {
     /// The connected socket.
     pub fd: OwnedFd,
     /// Who connected.
-    pub peer: SockAddr,
+    pub peer: Box<SockAddr>,
 }
 
 impl Op {

@@ -185,10 +185,14 @@ impl Port {
             Err(error) => Err(error),
             Ok(0) => Ok(Received::End),
             Ok(len) => {
-                self.flags.set(
-                    Flags::BULK,
-                    len >= BULK_ENDS && (second.is_some() || len == capacity),
-                );
+                let bulk = match &second {
+                    None => len == capacity,
+                    // A second block spares an edge-triggered port the call
+                    // that finds it drained; elsewhere it must be of use.
+                    Some(_) if self.flags.has(Flags::EDGE) => len >= BULK_ENDS,
+                    Some(_) => len > first.capacity(),
+                };
+                self.flags.set(Flags::BULK, bulk);
                 self.judge_read(len, capacity);
                 Ok(match second {
                     Some(second) if len > first.capacity() => Received::Two(first, second, len),
@@ -295,7 +299,10 @@ impl Port {
                 return None;
             }
             Err(error) => Err(error),
-            Ok((fd, peer)) => Ok(Accepted { fd, peer }),
+            Ok((fd, peer)) => Ok(Accepted {
+                fd,
+                peer: Box::new(peer),
+            }),
         };
         self.flags.set(Flags::ACCEPTING, false);
         Some(Completion::Accepted {

@@ -36,6 +36,8 @@ pub(crate) enum Command {
 
 pub(crate) struct Mailbox {
     messages: Mutex<Vec<Message>>,
+    /// Whether there are messages; set and cleared under their lock.
+    waiting: AtomicBool,
     asleep: AtomicBool,
     open: AtomicBool,
     backend: RwLock<Arc<Backend>>,
@@ -45,6 +47,7 @@ impl Mailbox {
     pub(crate) fn new(backend: Arc<Backend>) -> Self {
         Self {
             messages: Mutex::default(),
+            waiting: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             open: AtomicBool::new(true),
             backend: RwLock::new(backend),
@@ -62,6 +65,7 @@ impl Mailbox {
                 return Err(message);
             }
             messages.push(message);
+            self.waiting.store(true, Ordering::Release);
         }
         // Whoever finds the loop asleep wakes it, and nobody else need.
         if self.asleep.swap(false, Ordering::SeqCst) {
@@ -96,6 +100,15 @@ impl Mailbox {
     pub(crate) fn collect(&self, into: &mut Vec<Message>) {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut *messages, into);
+        self.waiting.store(false, Ordering::Release);
+    }
+
+    /// Whether there is mail, or comes some while this is asked `tries` times.
+    pub(crate) fn has_mail(&self, tries: u32) -> bool {
+        (0..=tries).any(|_| {
+            std::hint::spin_loop();
+            self.waiting.load(Ordering::Acquire)
+        })
     }
 
     /// Takes no more messages.

@@ -40,7 +40,21 @@ impl Buffer {
             self.len += data.len();
             return Ok(());
         }
+        if self.flags == 0 && self.head.is_none() && data.len() <= SMALL {
+            self.begin_with(data);
+            return Ok(());
+        }
         self.append_slow(data)
+    }
+
+    /// The first bytes of an empty buffer, if they are few.
+    fn begin_with(&mut self, data: &[u8]) {
+        if !data.is_empty() {
+            let mut segment = Segment::block(Extent::take(BlockClass::B512), 0);
+            segment.fill(data);
+            self.len = segment.len();
+            self.head = segment;
+        }
     }
 
     #[inline(never)]

@@ -96,7 +96,6 @@ impl BlockClass {
 /// ```
 pub struct Block {
     extent: Extent,
-    class: BlockClass,
 }
 
 impl Block {
@@ -110,7 +109,6 @@ impl Block {
     pub fn take(class: BlockClass) -> Block {
         Block {
             extent: Extent::take(class),
-            class,
         }
     }
 
@@ -135,7 +133,7 @@ impl Block {
     /// ```
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.class.capacity()
+        self.extent.capacity()
     }
 
     /// The class of the block.
@@ -146,7 +144,7 @@ impl Block {
     /// ```
     #[inline]
     pub fn class(&self) -> BlockClass {
-        self.class
+        BlockClass::fitting(self.extent.capacity())
     }
 
     /// The whole block, to read.

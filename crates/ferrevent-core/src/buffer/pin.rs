@@ -13,7 +13,7 @@ use super::{
 /// buffer: a kernel may be reading them. They still count as bytes of the buffer. Usually its
 /// front is [frozen](Buffer::freeze) while there is a view, and what was sent is then drained.
 ///
-/// A view shows either bytes in memory or one file range. One or two segments cost no allocation.
+/// A view shows either bytes in memory or one file range. One segment costs no allocation.
 ///
 /// ```
 /// use ferrevent_core::buffer::{Buffer, End};
@@ -33,7 +33,6 @@ use super::{
 /// ```
 pub struct Pinned {
     first: Segment,
-    second: Segment,
     more: Vec<Segment>,
     len: usize,
 }
@@ -59,7 +58,6 @@ impl Buffer {
     pub fn pin(&self, max_bytes: usize, max_segments: usize) -> Pinned {
         let mut pinned = Pinned {
             first: Segment::NONE,
-            second: Segment::NONE,
             more: Vec::new(),
             len: 0,
         };
@@ -81,12 +79,7 @@ impl Buffer {
             if n == 0 || segment.is_file() {
                 break;
             }
-            let shared = segment.share(n);
-            if pinned.second.is_none() {
-                pinned.second = shared;
-            } else {
-                pinned.more.push(shared);
-            }
+            pinned.more.push(segment.share(n));
             pinned.len += n;
         }
     }
@@ -162,7 +155,7 @@ impl Pinned {
     pub fn io_slices<'a>(&'a self, skip: usize, slices: &mut [IoSlice<'a>]) -> usize {
         let mut skip = skip;
         let mut count = 0;
-        for segment in [&self.first, &self.second].into_iter().chain(&self.more) {
+        for segment in std::iter::once(&self.first).chain(&self.more) {
             let bytes = segment.bytes();
             if skip >= bytes.len() {
                 skip -= bytes.len();

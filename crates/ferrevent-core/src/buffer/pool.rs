@@ -7,6 +7,8 @@
 
 use std::{cell::RefCell, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{block::Aligned, chain::Rest};
 
 /// The most bytes of blocks that one thread keeps unused, over all classes: 4 MiB.
@@ -101,6 +103,29 @@ pub(super) fn give_rest(rest: Box<Rest>) {
     }
 }
 
+/// Puts a handle to foreign memory into a box.
+#[inline]
+pub(super) fn take_box(bytes: Bytes) -> Box<Bytes> {
+    match POOL.try_with(|pool| pool.borrow_mut().boxes.pop()) {
+        Ok(Some(mut empty)) => {
+            *empty = bytes;
+            empty
+        }
+        _ => Box::new(bytes),
+    }
+}
+
+/// Gives back a box, whose content must be gone.
+#[inline]
+pub(super) fn give_box(empty: Box<Bytes>) {
+    let _ = POOL.try_with(move |pool| {
+        let boxes = &mut pool.borrow_mut().boxes;
+        if boxes.len() < limit::BOXES {
+            boxes.push(empty);
+        }
+    });
+}
+
 /// A block that has a shelf in the pool.
 pub(super) trait Pooled: Sized {
     /// How many blocks the shelf holds.
@@ -141,6 +166,7 @@ mod limit {
     pub(super) const K16: usize = 104;
     pub(super) const K64: usize = 26;
     pub(super) const REST: usize = 32;
+    pub(super) const BOXES: usize = 64;
 }
 
 pub(super) struct Pool {
@@ -153,6 +179,8 @@ pub(super) struct Pool {
         reason = "the boxes are what is kept, to be handed out again"
     )]
     rests: Vec<Box<Rest>>,
+    #[expect(clippy::vec_box, reason = "as above")]
+    boxes: Vec<Box<Bytes>>,
 }
 
 impl Pool {
@@ -163,6 +191,7 @@ impl Pool {
             k16: Vec::new(),
             k64: Vec::new(),
             rests: Vec::new(),
+            boxes: Vec::new(),
         }
     }
 }

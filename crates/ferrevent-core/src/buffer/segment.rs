@@ -1,10 +1,10 @@
 //! Segments: the links of a buffer's chain.
 
-use std::{fs::File, mem, ops::Range, sync::Arc};
+use std::{fs::File, mem, ops::Range, ptr, sync::Arc};
 
 use bytes::Bytes;
 
-use super::block::Extent;
+use super::{block::Extent, pool};
 
 /// A run of consecutive bytes somewhere: `start..end` of its storage.
 ///
@@ -49,8 +49,45 @@ pub(super) const MAX_SEGMENT: usize = if usize::BITS > 32 {
 enum Storage {
     None,
     Block(Extent),
-    Foreign(Arc<Bytes>),
+    Foreign(Foreign),
     File(Arc<FileSource>),
+}
+
+/// Memory of somebody else. Each segment has a handle of its own to it, in a box that goes back
+/// to the pool.
+struct Foreign(
+    /// None only while it is being dropped.
+    Option<Box<Bytes>>,
+);
+
+impl Foreign {
+    fn new(bytes: Bytes) -> Foreign {
+        Foreign(Some(pool::take_box(bytes)))
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |bytes| bytes)
+    }
+
+    fn share(&self) -> Foreign {
+        Foreign(
+            self.0
+                .as_ref()
+                .map(|bytes| pool::take_box(Bytes::clone(bytes))),
+        )
+    }
+}
+
+impl Drop for Foreign {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut bytes) = self.0.take() {
+            // The memory goes first: its release hook may do anything.
+            drop(mem::take(&mut *bytes));
+            pool::give_box(bytes);
+        }
+    }
 }
 
 /// Where a file segment's position 0 is.
@@ -83,7 +120,7 @@ impl Segment {
     /// At most [`MAX_SEGMENT`] bytes of foreign memory.
     pub(super) fn foreign(bytes: Bytes) -> Segment {
         let len = bytes.len();
-        Segment::new(Storage::Foreign(Arc::new(bytes)), 0..len)
+        Segment::new(Storage::Foreign(Foreign::new(bytes)), 0..len)
     }
 
     /// At most [`MAX_SEGMENT`] bytes of a file.
@@ -139,7 +176,7 @@ impl Segment {
         match &self.storage {
             Storage::None | Storage::File(_) => &[],
             Storage::Block(extent) => &extent.bytes()[range],
-            Storage::Foreign(bytes) => &bytes[range],
+            Storage::Foreign(foreign) => &foreign.bytes()[range],
         }
     }
 
@@ -155,11 +192,14 @@ impl Segment {
 
     /// The foreign memory itself, if that is what `..n` of this segment is.
     pub(super) fn foreign_bytes(&self, n: usize) -> Option<Bytes> {
-        let Storage::Foreign(bytes) = &self.storage else {
+        let Storage::Foreign(foreign) = &self.storage else {
             return None;
         };
         let start = self.start as usize;
-        Some(bytes.slice(start..start + n))
+        foreign
+            .0
+            .as_ref()
+            .map(|bytes| bytes.slice(start..start + n))
     }
 
     pub(super) fn file_range(&self) -> Option<FileRangeRef<'_>> {
@@ -193,7 +233,7 @@ impl Segment {
         let storage = match &self.storage {
             Storage::None => Storage::None,
             Storage::Block(extent) => Storage::Block(extent.share()),
-            Storage::Foreign(bytes) => Storage::Foreign(Arc::clone(bytes)),
+            Storage::Foreign(foreign) => Storage::Foreign(foreign.share()),
             Storage::File(source) => Storage::File(Arc::clone(source)),
         };
         Segment {
@@ -207,7 +247,7 @@ impl Segment {
     pub(super) fn join(&mut self, next: &Segment) -> bool {
         let same = match (&self.storage, &next.storage) {
             (Storage::Block(a), Storage::Block(b)) => a.same(b),
-            (Storage::Foreign(a), Storage::Foreign(b)) => Arc::ptr_eq(a, b),
+            (Storage::Foreign(a), Storage::Foreign(b)) => ptr::eq(a.bytes(), b.bytes()),
             (Storage::File(a), Storage::File(b)) => Arc::ptr_eq(a, b),
             _ => false,
         };

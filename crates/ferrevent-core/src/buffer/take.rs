@@ -32,6 +32,11 @@ impl Buffer {
             self.len -= n;
             return Ok(n);
         }
+        if self.flags == 0 && n == self.len && self.rest.is_none() {
+            self.len = 0;
+            drop(self.head.take());
+            return Ok(n);
+        }
         self.begin_front()?;
         let before = self.len;
         let n = n.min(before);

@@ -112,7 +112,9 @@ impl<S, O> Engine<S, O> {
         let fd = socket::for_connecting(self.backend.sys(), address, bind)?;
         let kind = PortKind::of(&fd);
         let mut port = self.backend.open(fd, kind, token);
-        let completion = self.backend.submit(&mut port, Op::Connect(address.clone()));
+        let completion = self
+            .backend
+            .submit(&mut port, Op::Connect(Box::new(address.clone())));
         if let Some(Completion::Connected(Err(error))) = completion {
             self.backend.close(port);
             return Err(error);

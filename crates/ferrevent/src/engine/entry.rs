@@ -9,6 +9,7 @@ use socket2::SockAddr;
 
 use super::accept::Listener;
 use super::watch::{Descriptor, Watch};
+use super::{TURN_BYTES, TURN_OPS};
 
 /// Which queue something's events go to: 0 is served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -64,11 +65,43 @@ pub struct StreamEntry<S> {
     pub(super) port: Option<Port>,
     pub(super) extras: Option<Box<Extras>>,
     pub(super) token: Token,
-    pub(super) turn: u32,
-    pub(super) spent_bytes: u32,
-    pub(super) spent_ops: u16,
+    pub(super) share: Share,
     pub(super) priority: Priority,
     pub(super) queued: bool,
+}
+
+/// What a stream has used up of its share of a turn.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    turn: u32,
+    bytes: u32,
+    ops: u16,
+}
+
+impl Share {
+    /// In a new turn the share is whole again.
+    #[inline]
+    pub(super) fn begin(&mut self, turn: u32) {
+        if self.turn != turn {
+            *self = Self {
+                turn,
+                bytes: 0,
+                ops: 0,
+            };
+        }
+    }
+
+    #[inline]
+    pub(super) fn spend(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.ops = self.ops.saturating_add(1);
+    }
+
+    #[inline]
+    pub(super) fn is_spent(&self) -> bool {
+        self.bytes as usize >= TURN_BYTES || u32::from(self.ops) >= TURN_OPS
+    }
 }
 
 /// What few streams have.

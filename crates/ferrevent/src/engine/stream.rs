@@ -5,8 +5,8 @@ use ferrevent_core::timer::Tick;
 use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
 use std::os::fd::OwnedFd;
 
-use super::entry::{Entry, StreamEntry};
-use super::{Engine, Happening, Priority, TURN_BYTES, TURN_OPS, Work};
+use super::entry::{Entry, Share, StreamEntry};
+use super::{Engine, Happening, Priority, Work};
 
 impl<S> StreamEntry<S> {
     pub(super) fn new(token: Token, machine: Machine, port: Option<Port>, owner: S) -> Self {
@@ -16,9 +16,7 @@ impl<S> StreamEntry<S> {
             port,
             extras: None,
             token,
-            turn: 0,
-            spent_bytes: 0,
-            spent_ops: 0,
+            share: Share::default(),
             priority: Priority::default(),
             queued: false,
         }
@@ -27,30 +25,7 @@ impl<S> StreamEntry<S> {
     /// Tells the machine how an operation ended.
     #[inline]
     pub(super) fn complete(&mut self, now: Tick, completion: Completion) {
-        match completion {
-            Completion::Received { result, armed } => match result {
-                Ok(received) if !received.is_empty() => {
-                    let len = received.len();
-                    self.spend(len);
-                    self.machine.received(now, armed, len, |input| {
-                        // The input's back is never frozen.
-                        let _ = received.append_to(input);
-                    });
-                }
-                Ok(_) => self.machine.receive_ended(),
-                Err(error) if sys::is_canceled(&error) => self.machine.receive_canceled(),
-                Err(error) => self.machine.receive_failed(error),
-            },
-            Completion::Sent(Err(error)) if sys::is_canceled(&error) => {
-                self.machine.send_canceled();
-            }
-            Completion::Sent(outcome) => {
-                self.spend(*outcome.as_ref().unwrap_or(&0));
-                self.machine.sent(now, outcome);
-            }
-            Completion::Connected(outcome) => self.machine.connect_ended(now, outcome),
-            _ => {}
-        }
+        complete(&mut self.machine, &mut self.share, now, completion);
     }
 
     /// Goes on with another backend; what was in flight begins anew.
@@ -64,80 +39,85 @@ impl<S> StreamEntry<S> {
         let trying = self.extras.as_ref().and_then(|it| it.trying.clone());
         if self.machine.is_connecting()
             && let Some(address) = trying
-            && let Some(completion) = backend.submit(&mut port, Op::Connect(address))
+            && let Some(completion) = backend.submit(&mut port, Op::Connect(Box::new(address)))
         {
             self.complete(now, completion);
         }
         self.port = Some(port);
-    }
-
-    fn spend(&mut self, bytes: usize) {
-        self.spent_bytes = self
-            .spent_bytes
-            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-        self.spent_ops = self.spent_ops.saturating_add(1);
-    }
-
-    /// Whether it has had its share of this turn.
-    #[inline]
-    fn is_spent(&self) -> bool {
-        self.spent_bytes as usize >= TURN_BYTES || u32::from(self.spent_ops) >= TURN_OPS
-    }
-
-    #[inline]
-    fn begin_turn(&mut self, turn: u32) {
-        if self.turn != turn {
-            self.turn = turn;
-            self.spent_bytes = 0;
-            self.spent_ops = 0;
-        }
     }
 
     /// Turns wishes into operations until none is left or the share is spent.
     /// Returns whether something was left for the next turn.
     #[inline]
     fn pursue(&mut self, backend: &Backend, now: Tick) -> bool {
-        let Some(mut port) = self.port.take() else {
+        let Self {
+            machine,
+            share,
+            port: Some(port),
+            ..
+        } = self
+        else {
             return false;
         };
-        let left = self.pursue_on(&mut port, backend, now);
-        self.port = Some(port);
-        left
-    }
-
-    #[inline]
-    fn pursue_on(&mut self, port: &mut Port, backend: &Backend, now: Tick) -> bool {
-        if self.machine.is_closed() {
+        if machine.is_closed() {
             return false;
         }
-        while let Some(bytes) = self.machine.next_send(now) {
+        while let Some(bytes) = machine.next_send(now) {
             match backend.submit(port, Op::Send(bytes)) {
-                Some(completion) => self.complete(now, completion),
+                Some(completion) => complete(machine, share, now, completion),
                 None => break,
             }
-            if self.is_spent() {
+            if share.is_spent() {
                 return true;
             }
         }
-        if self.machine.wants_shutdown() {
+        if machine.wants_shutdown() {
             let outcome = backend.shutdown_write(port);
-            self.machine.shutdown_ended(outcome);
+            machine.shutdown_ended(outcome);
         }
-        if self.machine.unwants_receive()
+        if machine.unwants_receive()
             && let Some(completion) = backend.cancel(port, OpKind::Receive)
         {
-            self.complete(now, completion);
+            complete(machine, share, now, completion);
         }
-        if self.machine.wants_receive() {
-            if self.is_spent() {
+        if machine.wants_receive() {
+            if share.is_spent() {
                 return true;
             }
-            self.machine.receive_began(now);
+            machine.receive_began(now);
             if let Some(completion) = backend.submit(port, Op::Receive) {
-                self.complete(now, completion);
+                complete(machine, share, now, completion);
             }
         }
         false
+    }
+}
+
+/// Tells a machine how an operation ended, and counts it against the share of
+/// its turn.
+#[inline]
+fn complete(machine: &mut Machine, share: &mut Share, now: Tick, completion: Completion) {
+    match completion {
+        Completion::Received { result, armed } => match result {
+            Ok(received) if !received.is_empty() => {
+                let len = received.len();
+                share.spend(len);
+                machine.received(now, armed, len, |input| {
+                    // The input's back is never frozen.
+                    let _ = received.append_to(input);
+                });
+            }
+            Ok(_) => machine.receive_ended(),
+            Err(error) if sys::is_canceled(&error) => machine.receive_canceled(),
+            Err(error) => machine.receive_failed(error),
+        },
+        Completion::Sent(Err(error)) if sys::is_canceled(&error) => machine.send_canceled(),
+        Completion::Sent(outcome) => {
+            share.spend(*outcome.as_ref().unwrap_or(&0));
+            machine.sent(now, outcome);
+        }
+        Completion::Connected(outcome) => machine.connect_ended(now, outcome),
+        _ => {}
     }
 }
 
@@ -175,14 +155,14 @@ impl<S, O> Engine<S, O> {
     /// has something to tell at once.
     #[inline]
     pub fn pursue(&mut self, stream: &mut StreamEntry<S>) -> bool {
-        stream.begin_turn(self.turn);
+        stream.share.begin(self.turn);
         if stream.pursue(&self.backend, self.now) && !stream.queued {
             stream.queued = true;
             self.later.push(stream.token);
         }
         self.arm_stream(stream);
         if stream.machine.has_events() {
-            if !stream.is_spent() || stream.machine.is_closed() {
+            if !stream.share.is_spent() || stream.machine.is_closed() {
                 return true;
             }
             if !stream.queued {
@@ -268,14 +248,21 @@ impl<S, O> Engine<S, O> {
         let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
             return None;
         };
-        stream.begin_turn(turn);
-        let mut port = stream.port.take()?;
+        stream.share.begin(turn);
+        let StreamEntry {
+            machine,
+            share,
+            port: Some(port),
+            ..
+        } = &mut **stream
+        else {
+            return None;
+        };
         let mut failed_connect = None;
-        backend.event(&mut port, what, &mut |completion| match completion {
+        backend.event(port, what, &mut |completion| match completion {
             Completion::Connected(Err(error)) => failed_connect = Some(error),
-            completion => stream.complete(now, completion),
+            completion => complete(machine, share, now, completion),
         });
-        stream.port = Some(port);
         if let Some(error) = failed_connect {
             self.connect_failed(token, error);
         }
@@ -288,7 +275,7 @@ impl<S, O> Engine<S, O> {
             return None;
         };
         stream.queued = false;
-        stream.begin_turn(turn);
+        stream.share.begin(turn);
         self.after_event(token)
     }
 

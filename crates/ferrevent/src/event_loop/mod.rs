@@ -45,6 +45,8 @@ pub(crate) enum Task {
 pub struct EventLoop {
     pub(crate) inner: Inner,
     messages: Vec<Message>,
+    /// How often to look for more mail before sleeping.
+    look_out: u32,
 }
 
 pub(crate) struct Inner {
@@ -161,6 +163,7 @@ impl Builder {
                 after_wait: Vec::new(),
             },
             messages: Vec::new(),
+            look_out: run::LONG_LOOK,
         })
     }
 }

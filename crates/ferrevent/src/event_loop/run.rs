@@ -26,25 +26,53 @@ impl EventLoop {
         self.inner.mailbox.wake_up();
         self.inner.call_hooks(|inner| &mut inner.after_wait);
         self.inner.take_signals();
-        self.read_mail();
-        while self.inner.stop != Stop::Now {
-            let Some(happening) = self.inner.engine.next() else {
+        for _ in 0..MAIL_ROUNDS {
+            let mail = self.read_mail();
+            while self.inner.stop != Stop::Now {
+                let Some(happening) = self.inner.engine.next() else {
+                    break;
+                };
+                self.inner.handle(happening);
+            }
+            if !mail || self.inner.stop != Stop::No || !self.more_mail() {
                 break;
-            };
-            self.inner.handle(happening);
+            }
         }
         outcome
     }
 
-    fn read_mail(&mut self) {
+    /// Whether to read mail once more in this turn: falling asleep and being
+    /// woken costs both threads more than a look at a flag for as long as
+    /// mail usually takes to come.
+    fn more_mail(&mut self) -> bool {
+        let came = self.inner.mailbox.has_mail(self.look_out);
+        self.look_out = if came {
+            LONG_LOOK
+        } else {
+            (self.look_out / 2).max(SHORT_LOOK)
+        };
+        came
+    }
+
+    /// Delivers what came from other threads; returns whether something did.
+    fn read_mail(&mut self) -> bool {
         let mut messages = std::mem::take(&mut self.messages);
         self.inner.mailbox.collect(&mut messages);
+        let came = !messages.is_empty();
         for message in messages.drain(..) {
             self.inner.deliver(message);
         }
         self.messages = messages;
+        came
     }
 }
+
+/// How often mail is read in a turn before the kernel is asked again.
+const MAIL_ROUNDS: u32 = 32;
+/// How often a loop looks for more mail after it had some: while more came
+/// the last time, and when it did not.
+pub(super) const LONG_LOOK: u32 = 64;
+pub(super) const SHORT_LOOK: u32 = 2;
 
 impl Inner {
     fn deliver(&mut self, message: Message) {
