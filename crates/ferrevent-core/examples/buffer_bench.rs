@@ -16,6 +16,7 @@ const CELLS: &[(&str, u32, Cell)] = &[
     ("crlf_line40_owned", 2_000_000, crlf_line40_owned),
     ("search_64k", 20_000, search_64k),
     ("reference_1m_drain", 1_000_000, reference_1m_drain),
+    ("counted_1m_drain", 1_000_000, counted_1m_drain),
     ("move_64k_twice", 1_000_000, move_64k_twice),
     ("new_add_free64", 2_000_000, new_add_free64),
     ("copy_4k_in_out", 1_000_000, copy_4k_in_out),
@@ -110,12 +111,24 @@ fn search_64k(count: u32) -> Result<(), BufferError> {
     Ok(())
 }
 
+/// Memory that nobody owns, as evbuffer takes it.
 fn reference_1m_drain(count: u32) -> Result<(), BufferError> {
+    static MEMORY: [u8; 1 << 20] = [7; 1 << 20];
+    let mut buffer = Buffer::new();
+    for _ in 0..count {
+        buffer.append_reference(black_box(&MEMORY[..]))?;
+        buffer.drain(black_box(1 << 20))?;
+    }
+    Ok(())
+}
+
+/// Memory that is reference-counted, which evbuffer has not.
+fn counted_1m_drain(count: u32) -> Result<(), BufferError> {
     let memory = Bytes::from(vec![7; 1 << 20]);
     let mut buffer = Buffer::new();
     for _ in 0..count {
         buffer.append_bytes(black_box(&memory).clone())?;
-        buffer.drain(1 << 20)?;
+        buffer.drain(black_box(1 << 20))?;
     }
     Ok(())
 }

@@ -87,10 +87,8 @@ pub enum Completion {
 pub enum Received {
     /// The peer has ended its side: no more bytes will come.
     End,
-    /// This many bytes in one block.
-    One(Block, usize),
-    /// This many bytes in two blocks, the first one full.
-    Two(Block, Block, usize),
+    /// So many bytes at the start of a block.
+    Bytes(Block, usize),
 }
 
 impl Received {
@@ -98,7 +96,7 @@ impl Received {
     pub fn len(&self) -> usize {
         match self {
             Received::End => 0,
-            Received::One(_, len) | Received::Two(_, _, len) => *len,
+            Received::Bytes(_, len) => *len,
         }
     }
 
@@ -107,19 +105,14 @@ impl Received {
         self.len() == 0
     }
 
-    /// Gives the blocks to a buffer.
+    /// Gives the block to a buffer.
     ///
     /// # Errors
     /// That of the buffer, when its back is frozen.
     pub fn append_to(self, buffer: &mut Buffer) -> Result<(), BufferError> {
         match self {
             Received::End => Ok(()),
-            Received::One(block, len) => buffer.append_block(block, len),
-            Received::Two(first, second, len) => {
-                let head = first.capacity();
-                buffer.append_block(first, head)?;
-                buffer.append_block(second, len - head)
-            }
+            Received::Bytes(block, len) => buffer.append_block(block, len),
         }
     }
 }

@@ -125,8 +125,10 @@ impl Flags {
     pub(crate) const CONNECTING: u8 = 4;
     /// The kernel knows the descriptor.
     pub(crate) const REGISTERED: u8 = 8;
-    /// The last receive filled its block: the next one takes more.
+    /// Much comes at a time: the next receive takes a large block.
     pub(crate) const BULK: u8 = 16;
+    /// Little came the last time.
+    pub(crate) const WANING: u8 = 128;
     /// An event spoke of out-of-band data, an end or an error: a short read
     /// means nothing until `EAGAIN` has been seen.
     pub(crate) const THOROUGH: u8 = 32;

@@ -15,12 +15,11 @@ use crate::op::{Accepted, Completion, Op, OpKind, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
 use crate::sys::{Sys, canceled, would_block};
 
-/// The first block of a receive.
+/// The block of a receive.
 const BLOCK: usize = 16 * 1024;
-/// The block that is added once a receive has filled the first.
+/// The block of a receive after one that would have filled the smaller: at
+/// most three quarters of it stay empty.
 const BULK_BLOCK: usize = 64 * 1024;
-/// A receive below this no longer looks like bulk.
-const BULK_ENDS: usize = 8 * 1024;
 /// Segments handed to one vectored send.
 const SLICES: usize = 16;
 
@@ -165,18 +164,13 @@ impl Port {
         if !self.ready.any(Readiness::READ) {
             return None;
         }
-        let mut first = Block::with_capacity_at_least(BLOCK);
-        let mut second = None;
-        let fd = self.fd.as_fd();
-        let mut capacity = first.capacity();
-        let answer = if self.flags.has(Flags::BULK) {
-            let more = second.insert(Block::with_capacity_at_least(BULK_BLOCK));
-            capacity += more.capacity();
-            sys.receive_two(fd, first.as_mut_slice(), more.as_mut_slice())
+        let size = if self.flags.has(Flags::BULK) {
+            BULK_BLOCK
         } else {
-            sys.receive(fd, self.is_socket(), first.as_mut_slice())
+            BLOCK
         };
-        let result = match answer {
+        let mut block = Block::with_capacity_at_least(size);
+        let result = match sys.receive(self.fd.as_fd(), self.is_socket(), block.as_mut_slice()) {
             Err(error) if would_block(&error) => {
                 self.ready = self.ready.without(Readiness::READ);
                 self.flags.set(Flags::THOROUGH, false);
@@ -185,19 +179,9 @@ impl Port {
             Err(error) => Err(error),
             Ok(0) => Ok(Received::End),
             Ok(len) => {
-                let bulk = match &second {
-                    None => len == capacity,
-                    // A second block spares an edge-triggered port the call
-                    // that finds it drained; elsewhere it must be of use.
-                    Some(_) if self.flags.has(Flags::EDGE) => len >= BULK_ENDS,
-                    Some(_) => len > first.capacity(),
-                };
-                self.flags.set(Flags::BULK, bulk);
-                self.judge_read(len, capacity);
-                Ok(match second {
-                    Some(second) if len > first.capacity() => Received::Two(first, second, len),
-                    _ => Received::One(first, len),
-                })
+                self.judge_bulk(len);
+                self.judge_read(len, block.capacity());
+                Ok(Received::Bytes(block, len))
             }
         };
         self.flags.set(Flags::RECEIVING, false);
@@ -205,6 +189,17 @@ impl Port {
             result,
             armed: false,
         })
+    }
+
+    /// Decides how large a block the next receive takes: a burst often ends
+    /// with a small piece, so only the second small one in a row counts.
+    fn judge_bulk(&mut self, len: usize) {
+        let bulk = len >= BLOCK;
+        let waning = self.flags.has(Flags::WANING);
+        if bulk || waning {
+            self.flags.set(Flags::BULK, bulk);
+        }
+        self.flags.set(Flags::WANING, !bulk);
     }
 
     /// Decides whether more can be read without asking the kernel again.

@@ -155,6 +155,7 @@ impl Buffer {
     /// assert_eq!(buffer.chunk().as_ptr(), page.as_ptr());
     /// # Ok::<(), ferrevent_core::buffer::BufferError>(())
     /// ```
+    #[inline]
     pub fn append_bytes(&mut self, bytes: Bytes) -> Result<(), BufferError> {
         if bytes.len() <= SMALL {
             return self.append(&bytes);
@@ -179,6 +180,7 @@ impl Buffer {
     /// assert_eq!(buffer, *b"a constant!!!");
     /// # Ok::<(), ferrevent_core::buffer::BufferError>(())
     /// ```
+    #[inline]
     pub fn append_reference<T>(&mut self, data: T) -> Result<(), BufferError>
     where
         T: AsRef<[u8]> + Send + Sync + 'static,
@@ -232,7 +234,19 @@ impl Buffer {
         }))
     }
 
-    fn append_foreign(&mut self, mut bytes: Bytes) -> Result<(), BufferError> {
+    #[inline]
+    fn append_foreign(&mut self, bytes: Bytes) -> Result<(), BufferError> {
+        if self.flags == 0 && self.head.is_none() && bytes.len() <= MAX_SEGMENT {
+            if !bytes.is_empty() {
+                self.len = bytes.len();
+                self.head = Segment::foreign(bytes);
+            }
+            return Ok(());
+        }
+        self.append_foreign_slow(bytes)
+    }
+
+    fn append_foreign_slow(&mut self, mut bytes: Bytes) -> Result<(), BufferError> {
         let n = bytes.len();
         self.begin_append(n)?;
         let before = self.len;

@@ -75,32 +75,32 @@ impl Buffer {
             [byte] => return self.scan(range, |bytes| memchr::memchr(*byte, bytes)),
             _ => {}
         }
-        let finder = memmem::Finder::new(needle);
-        // The last bytes of the segments so far, in which a sequence may have begun: always one
+        // The end of the segments so far from where a sequence may have begun: always at least one
         // byte too few for a whole one.
         let mut seam: Vec<u8> = Vec::new();
         let keep = needle.len() - 1;
         let mut position = range.start;
         for piece in self.pieces(range) {
             let piece = piece?;
-            if !seam.is_empty() {
-                let carried = seam.len();
+            let carried = seam.len();
+            if carried > 0 {
                 seam.extend_from_slice(&piece[..piece.len().min(keep)]);
-                if let Some(at) = finder.find(&seam) {
+                if let Some(at) = find_in(&seam, needle) {
                     return Ok(Some(position - carried + at));
                 }
-                seam.truncate(carried);
             }
-            if let Some(at) = finder.find(piece) {
+            if let Some(at) = find_in(piece, needle) {
                 return Ok(Some(position + at));
             }
             position += piece.len();
             if piece.len() >= keep {
                 seam.clear();
+                seam.extend_from_slice(beginning(&piece[piece.len() - keep..], needle[0]));
             } else {
-                seam.drain(..(seam.len() + piece.len()).saturating_sub(keep));
+                seam.truncate(carried);
+                seam.extend_from_slice(piece);
+                seam.drain(..seam.len().saturating_sub(keep));
             }
-            seam.extend_from_slice(&piece[piece.len().saturating_sub(keep)..]);
         }
         Ok(None)
     }
@@ -152,5 +152,74 @@ impl Buffer {
             skip = 0;
             Some(Ok(piece))
         })
+    }
+}
+
+/// The bytes from the first that is `first`.
+fn beginning(bytes: &[u8], first: u8) -> &[u8] {
+    let at = bytes.iter().position(|byte| *byte == first);
+    at.map_or(&[], |at| &bytes[at..])
+}
+
+/// Looks for the first byte of the sequence, which is fastest when it is rare; once it has turned
+/// out not to be, for the whole.
+fn find_in(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    let (first, last) = (*needle.first()?, bytes.len().checked_sub(needle.len())?);
+    let mut from = 0;
+    let mut misses = 0;
+    while let Some(at) = memchr::memchr(first, &bytes[from..=last]) {
+        from += at;
+        if bytes[from..].starts_with(needle) {
+            return Some(from);
+        }
+        from += 1;
+        misses += 1;
+        if from > last {
+            return None;
+        }
+        if misses > MOST_MISSES && from / misses < RARE {
+            return memmem::find(&bytes[from..], needle).map(|at| from + at);
+        }
+    }
+    None
+}
+
+/// A first byte is rare while it comes no more than once in so many bytes.
+const RARE: usize = 128;
+/// So often it may come before that is asked.
+const MOST_MISSES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every sequence of up to four letters of two, in texts of two letters cut in every way.
+    #[test]
+    fn sequences_of_frequent_letters_are_found() {
+        for text in 0..256u32 {
+            let text: Vec<u8> = (0..8)
+                .map(|bit| b"ab"[(text >> bit & 1) as usize])
+                .collect();
+            for cut in 1..8 {
+                let mut buffer = Buffer::new();
+                buffer.append_reference(text[..cut].to_vec()).unwrap();
+                buffer.append_reference(text[cut..].to_vec()).unwrap();
+                for needle in ["ab", "ba", "aa", "aab", "abb", "aaab", "baab"] {
+                    let expected = text
+                        .windows(needle.len())
+                        .position(|window| window == needle.as_bytes());
+                    assert_eq!(buffer.find(needle.as_bytes(), 0), Ok(expected));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frequent_first_letter_is_given_up() {
+        let mut text = vec![b'a'; 10_000];
+        text.extend_from_slice(b"aab");
+        assert_eq!(find_in(&text, b"aab"), Some(10_000));
+        assert_eq!(find_in(&text, b"aac"), None);
+        assert_eq!(find_in(b"aa", b"aaa"), None);
     }
 }

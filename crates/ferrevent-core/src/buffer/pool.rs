@@ -105,19 +105,19 @@ pub(super) fn give_rest(rest: Box<Rest>) {
 
 /// Puts a handle to foreign memory into a box.
 #[inline]
-pub(super) fn take_box(bytes: Bytes) -> Box<Bytes> {
+pub(super) fn take_box(bytes: Bytes) -> Box<Option<Bytes>> {
     match POOL.try_with(|pool| pool.borrow_mut().boxes.pop()) {
         Ok(Some(mut empty)) => {
-            *empty = bytes;
+            *empty = Some(bytes);
             empty
         }
-        _ => Box::new(bytes),
+        _ => Box::new(Some(bytes)),
     }
 }
 
 /// Gives back a box, whose content must be gone.
 #[inline]
-pub(super) fn give_box(empty: Box<Bytes>) {
+pub(super) fn give_box(empty: Box<Option<Bytes>>) {
     let _ = POOL.try_with(move |pool| {
         let boxes = &mut pool.borrow_mut().boxes;
         if boxes.len() < limit::BOXES {
@@ -180,7 +180,7 @@ pub(super) struct Pool {
     )]
     rests: Vec<Box<Rest>>,
     #[expect(clippy::vec_box, reason = "as above")]
-    boxes: Vec<Box<Bytes>>,
+    boxes: Vec<Box<Option<Bytes>>>,
 }
 
 impl Pool {

@@ -57,25 +57,27 @@ enum Storage {
 /// to the pool.
 struct Foreign(
     /// None only while it is being dropped.
-    Option<Box<Bytes>>,
+    Option<Box<Option<Bytes>>>,
 );
 
 impl Foreign {
+    #[inline]
     fn new(bytes: Bytes) -> Foreign {
         Foreign(Some(pool::take_box(bytes)))
     }
 
     #[inline]
     fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |bytes| bytes)
+        self.handle().map_or(&[], |bytes| bytes)
+    }
+
+    #[inline]
+    fn handle(&self) -> Option<&Bytes> {
+        self.0.as_ref()?.as_ref().as_ref()
     }
 
     fn share(&self) -> Foreign {
-        Foreign(
-            self.0
-                .as_ref()
-                .map(|bytes| pool::take_box(Bytes::clone(bytes))),
-        )
+        Foreign(self.handle().cloned().map(pool::take_box))
     }
 }
 
@@ -84,7 +86,7 @@ impl Drop for Foreign {
     fn drop(&mut self) {
         if let Some(mut bytes) = self.0.take() {
             // The memory goes first: its release hook may do anything.
-            drop(mem::take(&mut *bytes));
+            drop(bytes.take());
             pool::give_box(bytes);
         }
     }
@@ -118,6 +120,7 @@ impl Segment {
     }
 
     /// At most [`MAX_SEGMENT`] bytes of foreign memory.
+    #[inline]
     pub(super) fn foreign(bytes: Bytes) -> Segment {
         let len = bytes.len();
         Segment::new(Storage::Foreign(Foreign::new(bytes)), 0..len)
@@ -196,10 +199,7 @@ impl Segment {
             return None;
         };
         let start = self.start as usize;
-        foreign
-            .0
-            .as_ref()
-            .map(|bytes| bytes.slice(start..start + n))
+        foreign.handle().map(|bytes| bytes.slice(start..start + n))
     }
 
     pub(super) fn file_range(&self) -> Option<FileRangeRef<'_>> {

@@ -34,33 +34,6 @@ impl Sys {
         })
     }
 
-    /// Receives into two slices, the first filled first: `readv(2)`.
-    #[inline]
-    pub(crate) fn receive_two(
-        &self,
-        fd: BorrowedFd<'_>,
-        first: &mut [u8],
-        second: &mut [u8],
-    ) -> io::Result<usize> {
-        let raw = fd.as_raw_fd();
-        self.moving(Call::Receive, first.len() + second.len(), |limit| {
-            let head = first.len().min(limit);
-            let parts = [
-                libc::iovec {
-                    iov_base: first.as_mut_ptr().cast(),
-                    iov_len: head,
-                },
-                libc::iovec {
-                    iov_base: second.as_mut_ptr().cast(),
-                    iov_len: second.len().min(limit - head),
-                },
-            ];
-            // SAFETY: both parts lie inside slices that are borrowed mutably
-            // for the length of the call.
-            unsafe { libc::readv(raw, parts.as_ptr(), 2) }
-        })
-    }
-
     /// Sends one slice: `send(2)` without a signal on a socket, else `write(2)`.
     #[inline]
     pub(crate) fn send(&self, fd: BorrowedFd<'_>, socket: bool, bytes: &[u8]) -> io::Result<usize> {

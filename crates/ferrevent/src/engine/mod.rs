@@ -34,7 +34,7 @@ use entry::Entry;
 use table::Table;
 
 /// Bytes that one stream may move in one turn before others have theirs.
-const TURN_BYTES: usize = 256 * 1024;
+const TURN_BYTES: usize = 128 * 1024;
 /// Receives and sends of one stream in one turn.
 const TURN_OPS: u32 = 32;
 /// Connections that one listener may take in one turn.
