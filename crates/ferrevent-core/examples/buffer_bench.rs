@@ -116,7 +116,7 @@ fn reference_1m_drain(count: u32) -> Result<(), BufferError> {
     static MEMORY: [u8; 1 << 20] = [7; 1 << 20];
     let mut buffer = Buffer::new();
     for _ in 0..count {
-        buffer.append_reference(black_box(&MEMORY[..]))?;
+        buffer.append_reference(&black_box(&MEMORY)[..])?;
         buffer.drain(black_box(1 << 20))?;
     }
     Ok(())

@@ -5,8 +5,9 @@
 mod common;
 
 use std::cell::Cell;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -214,6 +215,54 @@ fn out_of_band_data_strands_nothing() {
             record.borrow().bytes == b"abcdefgh"
         });
     });
+}
+
+/// A descriptor that comes along stops a read short of what follows it, which
+/// must not be taken for the end of what is there.
+#[test]
+fn passed_descriptors_strand_nothing() {
+    on_every_backend(|events| {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (recorder, record) = Recorder::new();
+        events.context().adopt(near.into(), recorder).unwrap();
+        until(events, "the opening", || !record.borrow().log.is_empty());
+        let far = socket2::SockRef::from(&far);
+        let mut expected = Vec::new();
+        for round in 0..20 {
+            // Before, with and after a descriptor, all there before the loop turns.
+            for (bytes, passes) in [
+                (&b"abc"[..], false),
+                (b"defgh", true),
+                (b"ij", round % 2 == 0),
+            ] {
+                let control = if passes { rights(1) } else { Vec::new() };
+                let slices = [IoSlice::new(bytes)];
+                let message = socket2::MsgHdr::new()
+                    .with_buffers(&slices)
+                    .with_control(&control);
+                assert_eq!(far.sendmsg(&message, 0).unwrap(), bytes.len());
+                expected.extend_from_slice(bytes);
+            }
+            until(events, "the rest", || {
+                record.borrow().bytes.len() == expected.len()
+            });
+        }
+        assert_eq!(record.borrow().bytes, expected);
+    });
+}
+
+/// A control message that passes one descriptor (cmsg(3), unix(7)): length,
+/// level, type, the descriptor, and padding.
+fn rights(fd: i32) -> Vec<u8> {
+    const SOL_SOCKET: i32 = 1;
+    const SCM_RIGHTS: i32 = 1;
+    let header = size_of::<usize>() + 8;
+    let mut control = (header + 4).to_ne_bytes().to_vec();
+    for word in [SOL_SOCKET, SCM_RIGHTS, fd] {
+        control.extend_from_slice(&word.to_ne_bytes());
+    }
+    control.resize((header + 4).next_multiple_of(size_of::<usize>()), 0);
+    control
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Buffer {
         }
         if self.flags == 0 && n == self.len && self.rest.is_none() {
             self.len = 0;
-            drop(self.head.take());
+            self.head = Segment::NONE;
             return Ok(n);
         }
         self.begin_front()?;

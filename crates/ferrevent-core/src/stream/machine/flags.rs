@@ -1,0 +1,57 @@
+//! What a machine remembers, one bit each.
+
+/// One bit for each fact.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flags(pub(super) u32);
+
+#[rustfmt::skip]
+impl Flags {
+    // Life.
+    pub(super) const CONNECTING: u32 = 1;
+    pub(super) const CLOSED: u32 = 1 << 1;
+    // Input.
+    pub(super) const PAUSED: u32 = 1 << 2;         // the owner wants nothing now
+    pub(super) const RECEIVING: u32 = 1 << 3;      // a receive is in flight
+    pub(super) const INPUT_ENDED: u32 = 1 << 4;    // the peer's end has come
+    pub(super) const DISCARDING: u32 = 1 << 5;     // finishing: what comes is thrown away
+    // Output.
+    pub(super) const SENDING: u32 = 1 << 6;        // a send is in flight
+    pub(super) const FINISH_WRITE: u32 = 1 << 7;   // end the side once all is sent
+    pub(super) const OUTPUT_ENDED: u32 = 1 << 8;   // our end was sent
+    pub(super) const BROKEN: u32 = 1 << 9;         // sending failed; receiving goes on
+    pub(super) const HELD: u32 = 1 << 10;          // the owner wants nothing sent now
+    // Both.
+    pub(super) const PIPED: u32 = 1 << 11;         // the engine moves its bytes
+    // What is still to be told.
+    pub(super) const TELL_OPENED: u32 = 1 << 16;
+    pub(super) const TELL_READABLE: u32 = 1 << 17;
+    pub(super) const TELL_ENDED: u32 = 1 << 18;
+    pub(super) const TELL_WRITABLE: u32 = 1 << 19;
+    pub(super) const TELL_READ_TIMEOUT: u32 = 1 << 20;
+    pub(super) const TELL_WRITE_TIMEOUT: u32 = 1 << 21;
+    pub(super) const TELL_CLOSED: u32 = 1 << 22;
+    pub(super) const TELL_ANY: u32 = 0x7f << 16;
+
+    #[inline]
+    pub(super) fn has(self, bits: u32) -> bool {
+        self.0 & bits != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, bits: u32) {
+        self.0 |= bits;
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self, bits: u32) {
+        self.0 &= !bits;
+    }
+
+    /// Clears a bit and tells whether it was set.
+    #[inline]
+    pub(super) fn take(&mut self, bit: u32) -> bool {
+        let had = self.has(bit);
+        self.clear(bit);
+        had
+    }
+}

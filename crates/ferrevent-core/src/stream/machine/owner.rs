@@ -1,0 +1,268 @@
+//! What a machine's owner does with it.
+
+use super::{Flags, Machine, StreamEvent};
+use crate::buffer::{Buffer, End};
+use crate::stream::{CloseReason, StreamConfig, Timeout, WriteError};
+use crate::timer::Tick;
+
+/// What its owner does.
+impl Machine {
+    /// The bytes that have come and were not taken yet.
+    pub fn input(&mut self) -> &mut Buffer {
+        &mut self.input
+    }
+
+    /// The bytes that wait to be sent. Its front is frozen while a send is in
+    /// flight, its back once the sending side is finished.
+    pub fn output(&mut self) -> &mut Buffer {
+        &mut self.output
+    }
+
+    /// Both buffers, to move bytes from one to the other.
+    pub fn buffers(&mut self) -> (&mut Buffer, &mut Buffer) {
+        (&mut self.input, &mut self.output)
+    }
+
+    /// Puts bytes into the output.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; then none of the bytes was taken.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.check_write()?;
+        self.output.append(bytes).map_err(|_| WriteError::Finished)
+    }
+
+    /// Whether a write would be taken now.
+    ///
+    /// # Errors
+    /// Why it would not.
+    #[inline]
+    pub fn check_write(&self) -> Result<(), WriteError> {
+        if self.flags.has(Flags::CLOSED | Flags::BROKEN) {
+            return Err(WriteError::Closed);
+        }
+        if self.flags.has(Flags::FINISH_WRITE) {
+            return Err(WriteError::Finished);
+        }
+        if self.output.len() >= self.config().write_limit {
+            return Err(WriteError::Full);
+        }
+        Ok(())
+    }
+
+    /// Stops receiving and telling about the input until
+    /// [`resume`](Self::resume). Bytes that come nevertheless are kept.
+    pub fn pause(&mut self) {
+        self.flags.set(Flags::PAUSED);
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        self.flags.clear(Flags::PAUSED);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.flags.has(Flags::PAUSED)
+    }
+
+    /// Holds the output back, or lets it go.
+    pub fn hold(&mut self, on: bool) {
+        if on {
+            self.flags.set(Flags::HELD);
+        } else {
+            self.flags.clear(Flags::HELD);
+        }
+    }
+
+    /// Has its bytes moved by the engine: it tells nothing of them.
+    pub fn set_piped(&mut self, on: bool) {
+        if on {
+            self.flags.set(Flags::PIPED);
+        } else {
+            self.flags.clear(Flags::PIPED);
+        }
+    }
+
+    /// Takes note that the peer's end was passed on, if it has come and every
+    /// byte before it was taken.
+    pub fn take_end(&mut self) -> bool {
+        let told = self.input.is_empty() && self.flags.take(Flags::TELL_ENDED);
+        if told {
+            self.settle();
+        }
+        told
+    }
+
+    /// Has [`StreamEvent::Readable`] told again, if there are bytes: for an
+    /// owner that left some and wants to go on with them later.
+    pub fn again(&mut self) {
+        if !self.input.is_empty() && !self.flags.has(Flags::CLOSED | Flags::DISCARDING) {
+            self.flags.set(Flags::TELL_READABLE);
+        }
+    }
+
+    /// Ends the sending side once everything written is sent.
+    pub fn finish_write(&mut self) {
+        if !self.flags.has(Flags::FINISH_WRITE | Flags::CLOSED) {
+            self.flags.set(Flags::FINISH_WRITE);
+            self.output.freeze(End::Back);
+        }
+    }
+
+    /// Sends everything written, ends the sending side, waits for the peer to
+    /// end its own (no longer than the configured linger), and closes. What
+    /// the peer still sends is thrown away.
+    pub fn finish(&mut self, now: Tick) {
+        if self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        self.finish_write();
+        if !self.flags.has(Flags::DISCARDING) {
+            self.flags.set(Flags::DISCARDING);
+            self.flags.clear(
+                Flags::PAUSED
+                    | Flags::HELD
+                    | Flags::TELL_READABLE
+                    | Flags::TELL_ENDED
+                    | Flags::TELL_WRITABLE,
+            );
+            let _ = self.input.clear();
+            if !self.flags.has(Flags::INPUT_ENDED) {
+                let linger = self.config().linger;
+                self.rare_mut(now).linger_until = now + linger;
+            }
+        }
+        self.settle();
+    }
+
+    /// Closes at once: what waits is dropped, nothing but
+    /// [`StreamEvent::Closed`] is told any more. The first reason stands.
+    pub fn close(&mut self, reason: CloseReason) {
+        if self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        self.flags.clear(Flags::TELL_ANY);
+        self.flags.set(Flags::CLOSED | Flags::TELL_CLOSED);
+        let reason = match self.failure.take() {
+            Some(first) => first,
+            None => Box::new(reason),
+        };
+        self.failure = Some(reason);
+        // What was received stays readable while the close is being told.
+        self.output.unfreeze(End::Front);
+        self.output.unfreeze(End::Back);
+        let _ = self.output.clear();
+        self.output.freeze(End::Back);
+    }
+
+    /// Its limits and timeouts.
+    #[inline]
+    pub fn config(&self) -> &StreamConfig {
+        match &self.rare {
+            Some(rare) => &rare.config,
+            None => &StreamConfig::DEFAULT,
+        }
+    }
+
+    /// Sets its limits and timeouts; the clocks of the timeouts start now.
+    pub fn configure(&mut self, now: Tick, config: StreamConfig) {
+        if config == StreamConfig::DEFAULT && self.rare.is_none() {
+            return;
+        }
+        let rare = self.rare_mut(now);
+        rare.config = config;
+        rare.restart(now);
+    }
+
+    /// Bytes that came, as the owner sees them.
+    pub fn received_bytes(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes that the kernel took, as the owner sees them.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes that came over the wire: more or fewer than
+    /// [`received_bytes`](Self::received_bytes) when a filter changes them.
+    pub fn wire_received_bytes(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes that went over the wire.
+    pub fn wire_sent_bytes(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether the connection is still being made.
+    pub fn is_connecting(&self) -> bool {
+        self.flags.has(Flags::CONNECTING)
+    }
+
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        self.flags.has(Flags::CLOSED)
+    }
+
+    /// Whether the peer has ended its side.
+    pub fn has_ended(&self) -> bool {
+        self.flags.has(Flags::INPUT_ENDED)
+    }
+
+    /// Whether our side was finished, or is to be once the output is empty.
+    pub fn is_finishing(&self) -> bool {
+        self.flags.has(Flags::FINISH_WRITE)
+    }
+
+    /// The next thing to tell, if any. What a pause holds back is told after
+    /// it; a close revokes everything before it.
+    #[inline]
+    pub fn next_event(&mut self) -> Option<StreamEvent> {
+        if !self.flags.has(Flags::TELL_ANY | Flags::INPUT_ENDED) {
+            return None;
+        }
+        self.next_event_slow()
+    }
+
+    fn next_event_slow(&mut self) -> Option<StreamEvent> {
+        if self.flags.take(Flags::TELL_OPENED) {
+            return Some(StreamEvent::Opened);
+        }
+        if self.flags.has(Flags::PIPED) {
+            self.flags.clear(Flags::TELL_WRITABLE);
+        } else if !self.flags.has(Flags::PAUSED) {
+            let enough = self.flags.has(Flags::INPUT_ENDED | Flags::BROKEN)
+                || self.input.len() >= self.config().input.low;
+            if self.flags.take(Flags::TELL_READABLE) && enough && !self.input.is_empty() {
+                return Some(StreamEvent::Readable);
+            }
+            if self.flags.take(Flags::TELL_ENDED) {
+                return Some(StreamEvent::Ended);
+            }
+        }
+        if self.flags.take(Flags::TELL_WRITABLE)
+            && self.output.len() <= self.config().output.low
+            && !self.flags.has(Flags::FINISH_WRITE | Flags::BROKEN)
+        {
+            return Some(StreamEvent::Writable);
+        }
+        if self.flags.take(Flags::TELL_READ_TIMEOUT) {
+            return Some(StreamEvent::TimedOut(Timeout::Read));
+        }
+        if self.flags.take(Flags::TELL_WRITE_TIMEOUT) {
+            return Some(StreamEvent::TimedOut(Timeout::Write));
+        }
+        self.settle();
+        if self.flags.take(Flags::TELL_CLOSED) {
+            let reason = self
+                .failure
+                .take()
+                .map_or(CloseReason::Closed, |boxed| *boxed);
+            return Some(StreamEvent::Closed(reason));
+        }
+        None
+    }
+}

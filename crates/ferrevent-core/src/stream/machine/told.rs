@@ -1,0 +1,162 @@
+//! What a machine is told: completions, and the time.
+
+use std::io;
+
+use super::{Flags, Machine};
+use crate::buffer::{Buffer, End};
+use crate::stream::{Activity, CloseReason, Timeout};
+use crate::timer::Tick;
+
+/// What it is told.
+impl Machine {
+    /// The attempt to connect has ended.
+    pub fn connect_ended(&mut self, now: Tick, outcome: io::Result<()>) {
+        if !self.flags.take(Flags::CONNECTING) || self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        match outcome {
+            Ok(()) => {
+                self.flags.set(Flags::TELL_OPENED);
+                if let Some(rare) = &mut self.rare {
+                    rare.restart(now);
+                }
+            }
+            Err(error) => self.close(CloseReason::Failed {
+                during: Activity::Connect,
+                error,
+            }),
+        }
+    }
+
+    /// A receive was submitted: another one is not wanted before it ends.
+    #[inline]
+    pub fn receive_began(&mut self, now: Tick) {
+        self.flags.set(Flags::RECEIVING);
+        if let Some(rare) = &mut self.rare {
+            rare.read_since = now;
+        }
+    }
+
+    /// A receive ended without bytes and without an end: it was taken back.
+    pub fn receive_canceled(&mut self) {
+        self.flags.clear(Flags::RECEIVING);
+    }
+
+    /// Bytes came, and were put by `fill` into the buffer it is given. `armed`
+    /// tells that the receive goes on.
+    #[inline]
+    pub fn received(&mut self, now: Tick, armed: bool, len: usize, fill: impl FnOnce(&mut Buffer)) {
+        if !armed {
+            self.flags.clear(Flags::RECEIVING);
+        }
+        if let Some(rare) = &mut self.rare {
+            rare.read_since = now;
+        }
+        if self.flags.has(Flags::CLOSED | Flags::INPUT_ENDED) {
+            return;
+        }
+        self.received += len as u64;
+        if self.flags.has(Flags::DISCARDING) {
+            return;
+        }
+        fill(&mut self.input);
+        self.flags.set(Flags::TELL_READABLE);
+    }
+
+    /// The peer has ended its side.
+    pub fn receive_ended(&mut self) {
+        self.flags.clear(Flags::RECEIVING);
+        if self.flags.has(Flags::CLOSED | Flags::INPUT_ENDED) {
+            return;
+        }
+        if !self.flags.has(Flags::DISCARDING | Flags::BROKEN) {
+            self.flags.set(Flags::TELL_ENDED);
+        }
+        self.input_ended();
+    }
+
+    /// Receiving failed: nothing more will come.
+    pub fn receive_failed(&mut self, error: io::Error) {
+        self.flags.clear(Flags::RECEIVING);
+        if self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        self.fail(Activity::Receive, error);
+        self.flags.set(Flags::BROKEN);
+        self.output.unfreeze(End::Front);
+        let _ = self.output.clear();
+        self.input_ended();
+    }
+
+    /// A send ended: so many bytes of it were taken by the kernel.
+    #[inline]
+    pub fn sent(&mut self, now: Tick, outcome: io::Result<usize>) {
+        self.flags.clear(Flags::SENDING);
+        if self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        self.output.unfreeze(End::Front);
+        let in_flight = std::mem::take(&mut self.in_flight);
+        match outcome {
+            Ok(taken) => {
+                let taken = taken.min(in_flight);
+                // The front was thawed just above, so this cannot be refused.
+                let _ = self.output.drain(taken);
+                self.sent += taken as u64;
+                if let Some(rare) = &mut self.rare {
+                    rare.write_since = now;
+                }
+                if self.output.len() <= self.config().output.low {
+                    self.flags.set(Flags::TELL_WRITABLE);
+                }
+            }
+            Err(error) => self.send_failed(Activity::Send, error),
+        }
+    }
+
+    /// A send was taken back: its bytes wait again.
+    pub fn send_canceled(&mut self) {
+        self.flags.clear(Flags::SENDING);
+        self.in_flight = 0;
+        self.output.unfreeze(End::Front);
+    }
+
+    /// Our end was sent, or could not be.
+    pub fn shutdown_ended(&mut self, outcome: io::Result<()>) {
+        if self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        self.flags.set(Flags::OUTPUT_ENDED);
+        match outcome {
+            Ok(()) => {}
+            Err(error) => self.send_failed(Activity::Shutdown, error),
+        }
+        self.settle();
+    }
+
+    /// The time is now `now`: finds what has timed out.
+    pub fn time_passed(&mut self, now: Tick) {
+        if self.flags.has(Flags::CLOSED) {
+            return;
+        }
+        let (connecting, reading, writing) = self.clocks();
+        let discarding = self.flags.has(Flags::DISCARDING);
+        let Some(rare) = &mut self.rare else { return };
+        if connecting && rare.connect_due() <= now {
+            self.close(CloseReason::TimedOut(Timeout::Connect));
+            return;
+        }
+        if discarding && rare.linger_until <= now {
+            self.close(CloseReason::TimedOut(Timeout::Linger));
+            return;
+        }
+        if reading && rare.read_due() <= now {
+            rare.read_since = now;
+            self.flags.set(Flags::TELL_READ_TIMEOUT);
+        }
+        if writing && rare.write_due() <= now {
+            rare.write_since = now;
+            self.flags.set(Flags::TELL_WRITE_TIMEOUT);
+        }
+    }
+}

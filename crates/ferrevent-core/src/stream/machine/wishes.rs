@@ -1,0 +1,106 @@
+//! What a machine wants: operations, and to be told the time.
+
+use super::{Flags, Machine, SEND_BYTES, SEND_SEGMENTS};
+use crate::buffer::{End, Pinned};
+use crate::timer::Tick;
+
+/// What it wants.
+impl Machine {
+    /// Whether a receive is wanted that is not in flight yet.
+    #[inline]
+    pub fn wants_receive(&self) -> bool {
+        !self.flags.has(Flags::RECEIVING) && self.may_receive()
+    }
+
+    /// Whether a receive that is in flight is no longer wanted.
+    #[inline]
+    pub fn unwants_receive(&self) -> bool {
+        self.flags.has(Flags::RECEIVING) && !self.may_receive()
+    }
+
+    #[inline]
+    pub(super) fn may_receive(&self) -> bool {
+        if self
+            .flags
+            .has(Flags::CONNECTING | Flags::CLOSED | Flags::INPUT_ENDED | Flags::PAUSED)
+        {
+            return false;
+        }
+        if self.flags.has(Flags::DISCARDING) {
+            return true;
+        }
+        let config = self.config();
+        self.input.len() < config.input.high.max(1)
+            && (!config.coupled || self.output.len() < config.output.high.max(1))
+    }
+
+    /// The bytes to send now, if any; until [`sent`](Self::sent) they are in
+    /// flight, and still count in the output's length.
+    #[inline]
+    pub fn next_send(&mut self, now: Tick) -> Option<Pinned> {
+        if self.output.is_empty()
+            || self.flags.has(
+                Flags::SENDING | Flags::CONNECTING | Flags::CLOSED | Flags::BROKEN | Flags::HELD,
+            )
+        {
+            return None;
+        }
+        let pinned = self.output.pin(SEND_BYTES, SEND_SEGMENTS);
+        self.in_flight = pinned.len();
+        self.output.freeze(End::Front);
+        self.flags.set(Flags::SENDING);
+        if let Some(rare) = &mut self.rare {
+            rare.write_since = now;
+        }
+        Some(pinned)
+    }
+
+    /// Whether the end of our side is to be sent now.
+    #[inline]
+    pub fn wants_shutdown(&self) -> bool {
+        self.flags.has(Flags::FINISH_WRITE)
+            && self.output.is_empty()
+            && !self.flags.has(
+                Flags::CONNECTING
+                    | Flags::SENDING
+                    | Flags::OUTPUT_ENDED
+                    | Flags::CLOSED
+                    | Flags::BROKEN,
+            )
+    }
+
+    /// When it wants to be told the time, if at all.
+    pub fn wake_at(&self) -> Option<Tick> {
+        let rare = self.rare.as_ref()?;
+        if self.flags.has(Flags::CLOSED) {
+            return None;
+        }
+        let (connecting, reading, writing) = self.clocks();
+        let mut due = Tick(u64::MAX);
+        if connecting {
+            due = due.min(rare.connect_due());
+        }
+        if self.flags.has(Flags::DISCARDING) {
+            due = due.min(rare.linger_until);
+        }
+        if reading {
+            due = due.min(rare.read_due());
+        }
+        if writing {
+            due = due.min(rare.write_due());
+        }
+        (due.0 != u64::MAX).then_some(due)
+    }
+
+    /// Whether the machine has something to tell.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        let mut tell = Flags::TELL_ANY;
+        if self.flags.has(Flags::PAUSED) {
+            tell &= !(Flags::TELL_READABLE | Flags::TELL_ENDED);
+        } else if self.flags.has(Flags::PIPED) {
+            tell &= !(Flags::TELL_READABLE | Flags::TELL_ENDED | Flags::TELL_WRITABLE);
+        }
+        self.flags.has(tell)
+    }
+}

@@ -1,0 +1,413 @@
+//! The boundary itself: what every backend promises about an operation.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ferrevent_core::buffer::Buffer;
+use ferrevent_os::sys::{Clock, Sys, is_canceled};
+use ferrevent_os::{
+    Backend, BackendKind, Completion, Event, Op, OpKind, Port, PortKind, Readiness, Received,
+    SockAddr, Token, Waiter, What,
+};
+
+/// No test takes this long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A backend and its one waiter.
+struct Rig {
+    kind: BackendKind,
+    backend: Backend,
+    waiter: Waiter,
+}
+
+fn on_every_backend(test: impl Fn(&mut Rig)) {
+    let more = (2..8).map(BackendKind::Simulated);
+    for kind in BackendKind::ALL.iter().copied().chain(more) {
+        eprintln!("-- on {kind}");
+        let backend = Backend::new(kind, Sys::new(Clock::real(), None)).unwrap();
+        let waiter = backend.waiter();
+        test(&mut Rig {
+            kind,
+            backend,
+            waiter,
+        });
+    }
+}
+
+impl Rig {
+    fn events(&mut self, limit: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.backend
+            .wait(&mut self.waiter, Some(limit), &mut events)
+            .unwrap();
+        events
+    }
+
+    /// What a wait brings for one port.
+    fn turn(&mut self, port: &mut Port) -> Vec<Completion> {
+        let mut completions = Vec::new();
+        for event in self.events(Duration::from_millis(2)) {
+            if event.token == port.token() {
+                self.backend
+                    .event(port, event.what, &mut |one| completions.push(one));
+            }
+        }
+        completions
+    }
+
+    /// The completion of an operation that was just submitted.
+    fn finish(&mut self, port: &mut Port, at_once: Option<Completion>) -> Completion {
+        let end = Instant::now() + PATIENCE;
+        if let Some(completion) = at_once {
+            return completion;
+        }
+        loop {
+            assert!(Instant::now() < end, "the operation never completes");
+            let mut completions = self.turn(port);
+            assert!(
+                completions.len() <= 1,
+                "it completes twice: {completions:?}"
+            );
+            if let Some(completion) = completions.pop() {
+                return completion;
+            }
+        }
+    }
+
+    /// Nothing more is told of this port.
+    fn quiet(&mut self, port: &mut Port) {
+        for _ in 0..10 {
+            let completions = self.turn(port);
+            assert!(completions.is_empty(), "unasked: {completions:?}");
+        }
+    }
+
+    /// Receives until `len` bytes have come or the peer ends.
+    fn receive(&mut self, port: &mut Port, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut armed = false;
+        while bytes.len() < len {
+            let at_once = if armed {
+                None
+            } else {
+                self.backend.submit(port, Op::Receive)
+            };
+            match self.finish(port, at_once) {
+                Completion::Received {
+                    result: Ok(Received::Bytes(block, len)),
+                    armed: on,
+                } => {
+                    bytes.extend_from_slice(&block.as_slice()[..len]);
+                    armed = on;
+                }
+                Completion::Received {
+                    result: Ok(Received::End),
+                    ..
+                } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        bytes
+    }
+
+    fn open(&self, fd: impl Into<OwnedFd>, kind: PortKind) -> Port {
+        let fd = fd.into();
+        ferrevent_os::socket::make_nonblocking(&fd).unwrap();
+        self.backend.open(fd, kind, Token(7))
+    }
+}
+
+fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+fn send_of(bytes: &[u8]) -> Op {
+    Op::Send(Buffer::from(bytes).pin(usize::MAX, 16))
+}
+
+#[test]
+fn a_receive_waits_for_bytes_and_brings_them_all() {
+    on_every_backend(|rig| {
+        let (near, mut far) = tcp_pair();
+        let mut port = rig.open(near, PortKind::Tcp);
+        assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
+        rig.quiet(&mut port);
+        far.write_all(b"hello").unwrap();
+        let first = rig.finish(&mut port, None);
+        let Completion::Received {
+            result: Ok(Received::Bytes(block, len)),
+            armed,
+        } = first
+        else {
+            panic!("{first:?}");
+        };
+        let mut bytes = block.as_slice()[..len].to_vec();
+        if !armed {
+            // Whatever is still there waits to be asked for.
+            rig.quiet(&mut port);
+        }
+        let missing = 5 - bytes.len();
+        if armed {
+            while bytes.len() < 5 {
+                match rig.finish(&mut port, None) {
+                    Completion::Received {
+                        result: Ok(Received::Bytes(block, len)),
+                        ..
+                    } => bytes.extend_from_slice(&block.as_slice()[..len]),
+                    other => panic!("{other:?}"),
+                }
+            }
+        } else {
+            bytes.extend(rig.receive(&mut port, missing));
+        }
+        assert_eq!(bytes, b"hello");
+        rig.backend.close(port);
+    });
+}
+
+#[test]
+fn an_end_comes_after_the_last_byte() {
+    on_every_backend(|rig| {
+        for round in 0..20 {
+            let (near, mut far) = tcp_pair();
+            let mut port = rig.open(near, PortKind::Tcp);
+            let sent = vec![round; 100_000];
+            let own = sent.clone();
+            let sender = thread::spawn(move || far.write_all(&own).map(|()| drop(far)));
+            assert!(rig.receive(&mut port, usize::MAX) == sent);
+            sender.join().unwrap().unwrap();
+            rig.backend.close(port);
+        }
+    });
+}
+
+#[test]
+fn a_send_completes_with_what_was_taken() {
+    on_every_backend(|rig| {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut port = rig.open(near, PortKind::Socket);
+        let sent: Vec<u8> = (0..3_000_000u32).map(|n| (n >> 3) as u8).collect();
+        let reader = thread::spawn(move || {
+            // Late, so that the kernel's buffer fills first.
+            thread::sleep(Duration::from_millis(20));
+            let mut seen = Vec::new();
+            far.read_to_end(&mut seen).map(|_| seen)
+        });
+        let mut at = 0;
+        while at < sent.len() {
+            let at_once = rig.backend.submit(&mut port, send_of(&sent[at..]));
+            match rig.finish(&mut port, at_once) {
+                Completion::Sent(Ok(taken)) => {
+                    assert!(taken > 0 && taken <= sent.len() - at);
+                    at += taken;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        rig.quiet(&mut port);
+        rig.backend.shutdown_write(&port).unwrap();
+        assert!(reader.join().unwrap().unwrap() == sent);
+        rig.backend.close(port);
+    });
+}
+
+#[test]
+fn a_send_to_a_peer_that_left_fails() {
+    on_every_backend(|rig| {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut port = rig.open(near, PortKind::Socket);
+        drop(far);
+        let at_once = rig.backend.submit(&mut port, send_of(b"lost"));
+        match rig.finish(&mut port, at_once) {
+            Completion::Sent(Err(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
+            other => panic!("{other:?}"),
+        }
+        rig.backend.close(port);
+    });
+}
+
+#[test]
+fn a_canceled_receive_completes_once_and_loses_nothing() {
+    on_every_backend(|rig| {
+        for late in [false, true] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let mut port = rig.open(near, PortKind::Socket);
+            assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
+            if late {
+                // The bytes race the cancel.
+                far.write_all(b"race").unwrap();
+            }
+            let at_once = rig.backend.cancel(&mut port, OpKind::Receive);
+            let mut bytes = Vec::new();
+            let mut completion = rig.finish(&mut port, at_once);
+            loop {
+                let Completion::Received { result, armed } = completion else {
+                    panic!("{completion:?}");
+                };
+                match result {
+                    Ok(Received::Bytes(block, len)) => {
+                        bytes.extend_from_slice(&block.as_slice()[..len]);
+                    }
+                    Ok(end) => panic!("{end:?}"),
+                    Err(error) => assert!(is_canceled(&error), "{error}"),
+                }
+                if !armed {
+                    break;
+                }
+                completion = rig.finish(&mut port, None);
+            }
+            rig.quiet(&mut port);
+            if !late {
+                far.write_all(b"race").unwrap();
+            }
+            let missing = 4 - bytes.len();
+            bytes.extend(rig.receive(&mut port, missing));
+            assert_eq!(bytes, b"race");
+            assert!(rig.backend.cancel(&mut port, OpKind::Send).is_none());
+            rig.backend.close(port);
+        }
+    });
+}
+
+#[test]
+fn connections_are_made_taken_and_refused() {
+    on_every_backend(|rig| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = SockAddr::from(listener.local_addr().unwrap());
+        let mut listening = rig.open(listener, PortKind::Listener);
+        let fresh = |rig: &Rig| {
+            let fd =
+                ferrevent_os::socket::for_connecting(rig.backend.sys(), &address, None).unwrap();
+            rig.backend.open(fd, PortKind::Tcp, Token(8))
+        };
+        let mut client = fresh(rig);
+        let at_once = rig
+            .backend
+            .submit(&mut client, Op::Connect(Box::new(address.clone())));
+        match rig.finish(&mut client, at_once) {
+            Completion::Connected(Ok(())) => {}
+            other => panic!("{other:?}"),
+        }
+        let at_once = rig.backend.submit(&mut listening, Op::Accept);
+        match rig.finish(&mut listening, at_once) {
+            Completion::Accepted {
+                result: Ok(accepted),
+                ..
+            } => assert_eq!(
+                accepted.peer.as_socket(),
+                ferrevent_os::socket::local(&client)
+            ),
+            other => panic!("{other:?}"),
+        }
+        rig.backend.close(client);
+        rig.backend.close(listening);
+        let mut client = fresh(rig);
+        let at_once = rig
+            .backend
+            .submit(&mut client, Op::Connect(Box::new(address.clone())));
+        match rig.finish(&mut client, at_once) {
+            Completion::Connected(Err(error)) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            }
+            other => panic!("{other:?}"),
+        }
+        rig.backend.close(client);
+    });
+}
+
+#[test]
+fn a_closed_port_is_heard_of_no_more_by_a_new_one() {
+    on_every_backend(|rig| {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut port = rig.open(near, PortKind::Socket);
+        assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
+        assert!(
+            rig.backend.submit(&mut port, send_of(b"gone")).is_some()
+                || rig.kind != BackendKind::Poll
+        );
+        let _ = far.write_all(b"too late");
+        rig.backend.close(port);
+        // Very likely the same descriptor number, and another token.
+        let (near, mut far) = UnixStream::pair().unwrap();
+        ferrevent_os::socket::make_nonblocking(&near.try_clone().unwrap().into()).unwrap();
+        let mut port = rig.backend.open(near.into(), PortKind::Socket, Token(9));
+        assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
+        rig.quiet(&mut port);
+        far.write_all(b"new").unwrap();
+        match rig.finish(&mut port, None) {
+            Completion::Received {
+                result: Ok(Received::Bytes(block, len)),
+                ..
+            } => assert!(b"new".starts_with(&block.as_slice()[..len])),
+            other => panic!("{other:?}"),
+        }
+        rig.backend.close(port);
+    });
+}
+
+#[test]
+fn a_wake_ends_a_wait_on_any_thread() {
+    on_every_backend(|rig| {
+        let backend = &rig.backend;
+        let waiter = &mut rig.waiter;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(5));
+                backend.wake().unwrap();
+            });
+            let mut events = Vec::new();
+            let start = Instant::now();
+            while !events
+                .iter()
+                .any(|event: &Event| matches!(event.what, What::Wake))
+            {
+                assert!(start.elapsed() < PATIENCE, "nobody woke it");
+                backend.wait(waiter, Some(PATIENCE), &mut events).unwrap();
+            }
+        });
+        // One that comes before the wait is not lost.
+        rig.backend.wake().unwrap();
+        let events = rig.events(PATIENCE);
+        assert!(events.iter().any(|event| matches!(event.what, What::Wake)));
+    });
+}
+
+#[test]
+fn a_watch_tells_until_it_ends() {
+    on_every_backend(|rig| {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let fd = near.as_raw_fd();
+        rig.backend
+            .watch(fd, Token(3), Readiness::READ, false)
+            .unwrap();
+        let again = rig.backend.watch(fd, Token(3), Readiness::READ, false);
+        assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert!(rig.events(Duration::ZERO).is_empty());
+        far.write_all(b"x").unwrap();
+        for _ in 0..3 {
+            let events = rig.events(PATIENCE);
+            let told = events.iter().any(|event| {
+                event.token == Token(3)
+                    && matches!(event.what, What::Ready(ready) if ready.any(Readiness::READ))
+            });
+            assert!(told, "level-triggered means as long as it lasts");
+        }
+        rig.backend
+            .rewatch(fd, Token(4), Readiness::WRITE, false)
+            .unwrap();
+        let events = rig.events(PATIENCE);
+        assert!(events.iter().all(|event| event.token == Token(4)) && !events.is_empty());
+        rig.backend.unwatch(fd).unwrap();
+        assert!(rig.events(Duration::ZERO).is_empty());
+        let gone = rig.backend.unwatch(fd).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotFound);
+    });
+}
