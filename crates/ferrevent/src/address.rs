@@ -34,6 +34,12 @@ pub enum Address {
 }
 
 /// Text that is no address, and why.
+///
+/// ```
+/// use ferrevent::Address;
+/// let error = "127.0.0.1:http!".parse::<Address>().unwrap_err();
+/// println!("{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
     text: String,

@@ -12,6 +12,17 @@ use crate::{CloseReason, StreamConfig, WriteError};
 
 /// A stream, from any thread and from other streams' callbacks. Handles keep
 /// nothing alive: one that is late answers `Closed`.
+///
+/// ```
+/// # use ferrevent::{EventLoop, Stream};
+/// # let mut events = EventLoop::new()?;
+/// let (one, other) = events.context().pair(
+///     |stream: &mut Stream<'_>| stream.echo(),
+///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+/// )?;
+/// std::thread::spawn(move || other.write(&b"from afar"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) mailbox: Arc<Mailbox>,
@@ -30,6 +41,21 @@ pub(crate) struct Shared {
 }
 
 /// A write that was not taken, with its bytes.
+///
+/// ```
+/// # use ferrevent::{EventLoop, Stream};
+/// # let mut events = EventLoop::new()?;
+/// let (one, other) = events.context().pair(
+///     |stream: &mut Stream<'_>| stream.echo(),
+///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+/// )?;
+/// one.close();
+/// events.poll()?;
+/// let refused = one.write(&b"too late"[..]).unwrap_err();
+/// assert_eq!(refused.reason, ferrevent::WriteError::Closed);
+/// assert_eq!(refused.bytes, *b"too late");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Refused {
     /// Why.
@@ -84,6 +110,17 @@ impl Handle {
     /// # Errors
     /// [`Refused`] with the bytes and the reason: `Full` when the limit is
     /// reached, `Closed` when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// assert_eq!(other.write(&b"hello"[..])?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(&self, bytes: impl Into<Buffer>) -> Result<usize, Refused> {
         let bytes = bytes.into();
         let shared = &self.shared;
@@ -121,39 +158,125 @@ impl Handle {
     }
 
     /// How many bytes wait to be sent, as far as is known here.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// other.write(&b"hello"[..])?;
+    /// assert_eq!(other.waiting(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn waiting(&self) -> usize {
         self.shared.waiting()
     }
 
     /// Sends what waits, then ends the sending side; receiving goes on.
     /// Returns false when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// assert!(other.finish_write());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish_write(&self) -> bool {
         self.command(Command::FinishWrite)
     }
 
     /// Sends what waits, ends the sending side, and closes once the peer has
     /// ended its own. Returns false when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// other.write(&b"bye"[..])?;
+    /// assert!(other.finish());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(&self) -> bool {
         self.command(Command::Finish)
     }
 
     /// Closes at once; what waits is dropped. Returns false when the stream
     /// is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// assert!(other.close());
+    /// events.poll()?;
+    /// assert!(!other.close());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) -> bool {
         self.command(Command::Close(CloseReason::Closed))
     }
 
     /// Stops receiving. Returns false when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// assert!(one.pause());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pause(&self) -> bool {
         self.command(Command::Pause)
     }
 
     /// Receives again. Returns false when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// one.pause();
+    /// assert!(one.resume());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resume(&self) -> bool {
         self.command(Command::Resume)
     }
 
     /// Sets limits and timeouts. Returns false when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// let config = ferrevent::StreamConfig {
+    ///     read_timeout: Some(std::time::Duration::from_secs(30)),
+    ///     ..ferrevent::StreamConfig::DEFAULT
+    /// };
+    /// assert!(one.configure(config));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn configure(&self, config: StreamConfig) -> bool {
         self.command(Command::Configure(config))
     }
@@ -162,6 +285,18 @@ impl Handle {
     /// the other sends, within the watermarks of both, and ends are passed
     /// on. Both are told of nothing but their close from then on. Returns
     /// false when this stream is no more, or the other is on another loop.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// # let nothing = || |_: &mut Stream<'_>| ();
+    /// let (client, near) = events.context().pair(nothing(), nothing())?;
+    /// let (far, server) = events.context().pair(nothing(), |stream: &mut Stream<'_>| stream.echo())?;
+    /// assert!(near.pipe(&far));
+    /// client.write(&b"through the pipe and back"[..])?;
+    /// # let _ = server;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pipe(&self, other: &Handle) -> bool {
         Arc::ptr_eq(&self.mailbox, &other.mailbox)
             && !self.is_closed()
@@ -172,6 +307,20 @@ impl Handle {
     }
 
     /// Whether the stream is known to be over.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// assert!(!one.is_closed());
+    /// one.close();
+    /// events.poll()?;
+    /// assert!(one.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }

@@ -12,6 +12,26 @@ use crate::{CloseReason, Stream, Timeout};
 ///
 /// A handler that panics ends its own stream, with
 /// [`CloseReason::Panicked`]; the loop and the other streams go on.
+///
+/// ```
+/// use ferrevent::{CloseReason, Handler, Stream};
+///
+/// /// Counts lines.
+/// #[derive(Default)]
+/// struct Lines(usize);
+///
+/// impl Handler for Lines {
+///     fn readable(&mut self, stream: &mut Stream<'_>) {
+///         while let Ok(Some(_)) = stream.input().read_line(ferrevent::buffer::Eol::Any, 1000) {
+///             self.0 += 1;
+///         }
+///     }
+///
+///     fn closed(&mut self, _: &mut Stream<'_>, reason: CloseReason) {
+///         println!("{} lines, {reason}", self.0);
+///     }
+/// }
+/// ```
 pub trait Handler {
     /// The connection stands: after an accept, or when a connect succeeded.
     fn opened(&mut self, stream: &mut Stream<'_>) {

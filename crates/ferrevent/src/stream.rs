@@ -14,6 +14,16 @@ use crate::{CloseReason, StreamConfig, WriteError};
 
 /// A stream, for the length of one callback. From elsewhere it is reached
 /// through its [`Handle`].
+///
+/// ```
+/// # use ferrevent::{EventLoop, Stream};
+/// # let mut events = EventLoop::new()?;
+/// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+///     println!("{:?} says {} bytes", stream.peer_addr(), stream.input().len());
+///     stream.echo();
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Stream<'a> {
     pub(crate) core: &'a mut StreamCore,
     pub(crate) context: Context<'a>,
@@ -22,18 +32,49 @@ pub struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// The bytes that have come and were not taken yet.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream, buffer::Eol};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     while let Ok(Some(line)) = stream.input().read_line(Eol::Crlf, 1000) {
+    ///         println!("{}", String::from_utf8_lossy(&line));
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn input(&mut self) -> &mut Buffer {
         self.core.machine.input()
     }
 
     /// The bytes that wait to be sent. Its front is frozen while the kernel
     /// reads it, its back once the sending side was finished.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     if stream.output().is_empty() {
+    ///         let _ = stream.write(b"ready\r\n");
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn output(&mut self) -> &mut Buffer {
         self.core.machine.output()
     }
 
     /// Moves the whole input to the output, without copying. What cannot be
     /// sent any more stays where it is.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     stream.echo();
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn echo(&mut self) {
         let (input, output) = self.core.machine.buffers();
         // Refused only once the sending side was finished.
@@ -46,6 +87,20 @@ impl<'a> Stream<'a> {
     /// `Full` when [`StreamConfig::write_limit`] bytes wait already: write
     /// again in [`writable`](crate::Handler::writable). `Finished` and
     /// `Closed` when nothing more can be sent. Then none was taken.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream, WriteError};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     match stream.write(b"hello\r\n") {
+    ///         Ok(()) => {}
+    ///         // Go on in `writable`.
+    ///         Err(WriteError::Full) => stream.pause(),
+    ///         Err(_) => stream.close(),
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.core.machine.write(bytes)
@@ -55,6 +110,18 @@ impl<'a> Stream<'a> {
     ///
     /// # Errors
     /// As [`write`](Self::write); the buffer is then unchanged.
+    ///
+    /// ```
+    /// # use ferrevent::{Buffer, EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     let mut answer = Buffer::from(vec![b'.'; 100_000]);
+    ///     if stream.write_buffer(&mut answer).is_err() {
+    ///         println!("{} bytes kept for later", answer.len());
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_buffer(&mut self, bytes: &mut Buffer) -> Result<(), WriteError> {
         self.core.machine.check_write()?;
         self.core
@@ -65,6 +132,16 @@ impl<'a> Stream<'a> {
     }
 
     /// Sends what waits, then ends the sending side; receiving goes on.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     let _ = stream.write(b"that was all\r\n");
+    ///     stream.finish_write();
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish_write(&mut self) {
         self.core.machine.finish_write();
     }
@@ -72,70 +149,199 @@ impl<'a> Stream<'a> {
     /// Sends what waits, ends the sending side, and closes once the peer has
     /// ended its own, or [`StreamConfig::linger`] has passed. What the peer
     /// still sends is dropped.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     let _ = stream.write(b"bye\r\n");
+    ///     stream.finish();
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(&mut self) {
         let now = self.context.now_tick();
         self.core.machine.finish(now);
     }
 
     /// Closes at once; what waits is dropped.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     if stream.input().len() > 1000 {
+    ///         stream.close();
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&mut self) {
         self.core.machine.close(CloseReason::Closed);
     }
 
     /// Closes at once with a reason of the program's own choice.
+    ///
+    /// ```
+    /// # use ferrevent::{CloseReason, EventLoop, Stream, Timeout};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     stream.close_because(CloseReason::TimedOut(Timeout::Read));
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close_because(&mut self, reason: CloseReason) {
         self.core.machine.close(reason);
     }
 
     /// Stops receiving until [`resume`](Self::resume).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     // Until somebody calls `resume`, by way of a handle perhaps.
+    ///     stream.pause();
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pause(&mut self) {
         self.core.machine.pause();
     }
 
     /// Receives again.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     stream.pause();
+    ///     stream.resume();
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resume(&mut self) {
         self.core.machine.resume();
     }
 
     /// Has [`readable`](crate::Handler::readable) called again for bytes that
     /// were left in the input, after other streams have had their turn.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     // One piece at a time, so that other streams have their turn.
+    ///     let _ = stream.input().drain(4096);
+    ///     stream.again();
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn again(&mut self) {
         self.core.machine.again();
     }
 
     /// Its limits and timeouts.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     println!("receives while fewer than {} bytes wait", stream.config().input.high);
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn config(&self) -> &StreamConfig {
         self.core.machine.config()
     }
 
     /// Sets its limits and timeouts; the clocks of the timeouts start anew.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     let mut config = *stream.config();
+    ///     config.read_timeout = Some(Duration::from_secs(30));
+    ///     stream.configure(config);
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn configure(&mut self, config: StreamConfig) {
         let now = self.context.now_tick();
         self.core.machine.configure(now, config);
     }
 
     /// How many bytes have come.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     println!("{} bytes came", stream.received_bytes());
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn received_bytes(&self) -> u64 {
         self.core.machine.received_bytes()
     }
 
     /// How many bytes the kernel has taken.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     println!("{} bytes went", stream.sent_bytes());
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sent_bytes(&self) -> u64 {
         self.core.machine.sent_bytes()
     }
 
     /// Whether the peer has ended its side.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     if stream.has_ended() {
+    ///         println!("nothing more will come");
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn has_ended(&self) -> bool {
         self.core.machine.has_ended()
     }
 
     /// The peer's address; none for a unix socket's nameless end, a pipe, a
     /// terminal.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     println!("from {:?}", stream.peer_addr());
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         socket::peer(self.core.port()?)
     }
 
     /// Its own address, as [`peer_addr`](Self::peer_addr).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     println!("at {:?}", stream.local_addr());
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn local_addr(&self) -> Option<SocketAddr> {
         socket::local(self.core.port()?)
     }
@@ -145,6 +351,17 @@ impl<'a> Stream<'a> {
     ///
     /// # Errors
     /// Those of setsockopt(2).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     if let Err(error) = stream.set_keepalive(true) {
+    ///         println!("no keepalive: {error}");
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_keepalive(&self, on: bool) -> io::Result<()> {
         self.with_port(|port| socket::set_keepalive(port, on))
     }
@@ -154,11 +371,34 @@ impl<'a> Stream<'a> {
     ///
     /// # Errors
     /// Those of setsockopt(2).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     // Many small writes that need not go at once.
+    ///     let _ = stream.set_nodelay(false);
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.with_port(|port| socket::set_nodelay(port, on))
     }
 
     /// A handle to this stream.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     let handle = stream.handle();
+    ///     std::thread::spawn(move || {
+    ///         // Some slow work, then:
+    ///         let _ = handle.write(&b"done\r\n"[..]);
+    ///     });
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle(&mut self) -> Handle {
         let token = self.core.token();
         let limit = self.core.machine.config().write_limit;
@@ -172,6 +412,20 @@ impl<'a> Stream<'a> {
     }
 
     /// The loop that runs this stream: to connect, listen, set timers, stop.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     // A stream that lives no longer than a minute.
+    ///     let handle = stream.handle();
+    ///     let _ = stream.context().timer(Duration::from_secs(60), move |_| {
+    ///         handle.close();
+    ///     });
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn context(&mut self) -> &mut Context<'a> {
         &mut self.context
     }

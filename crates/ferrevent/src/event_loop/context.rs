@@ -20,6 +20,17 @@ use crate::mailbox::{Mailbox, Message};
 use crate::{Readiness, StreamConfig};
 
 /// The loop, for the length of one callback.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ferrevent::{EventLoop};
+/// # let mut events = EventLoop::new()?;
+/// events.timer(Duration::from_millis(1), |context| {
+///     println!("it is {:?}", context.now());
+///     context.stop(true);
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Context<'a> {
     pub(super) inner: &'a mut Inner,
 }
@@ -48,6 +59,15 @@ ids! {
 }
 
 /// Anything of a loop that has events.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ferrevent::{EventLoop};
+/// # let mut events = EventLoop::new()?;
+/// let timer = events.timer(Duration::from_secs(1), |_| ())?;
+/// events.context().set_priority(timer, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(Token);
 
@@ -71,6 +91,14 @@ keys! {
 }
 
 /// Raises a user event of a loop, from any thread.
+///
+/// ```
+/// # use ferrevent::{EventLoop};
+/// # let mut events = EventLoop::new()?;
+/// let trigger = events.context().trigger(|_| println!("raised"))?;
+/// std::thread::spawn(move || trigger.raise());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Trigger {
     mailbox: Arc<Mailbox>,
@@ -82,6 +110,17 @@ impl Trigger {
     /// Has the event's callback run once, soon. Raising it again before the
     /// loop has seen it changes nothing. Returns false when the loop is no
     /// more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let trigger = events.context().trigger(|context| context.stop(true))?;
+    /// assert!(trigger.raise());
+    /// events.run()?;
+    /// drop(events);
+    /// assert!(!trigger.raise());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn raise(&self) -> bool {
         if self.raised.swap(true, Ordering::AcqRel) {
             return true;
@@ -114,18 +153,43 @@ impl<'a> Context<'a> {
     }
 
     /// The time of this turn, since the loop's clock was made.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.timer(Duration::from_millis(1), |context| println!("{:?}", context.now()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn now(&self) -> Duration {
         Duration::from_micros(self.now_tick().0)
     }
 
     /// Stops the loop: at once, with the rest of the turn left for its next
     /// run, or after this turn.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.timer(Duration::from_millis(1), |context| context.stop(true))?;
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&mut self, at_once: bool) {
         self.inner.stop = if at_once { Stop::Now } else { Stop::AfterTurn };
     }
 
     /// How many bytes a stream has received and sent so far. None for one that
     /// is over, that is on another loop, or whose callback this is.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, _) = events.context().pair(|_: &mut Stream<'_>| (), |_: &mut Stream<'_>| ())?;
+    /// assert_eq!(events.context().transferred(&one), Some((0, 0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn transferred(&mut self, stream: &Handle) -> Option<(u64, u64)> {
         if !Arc::ptr_eq(&stream.mailbox, &self.inner.mailbox) {
             return None;
@@ -137,6 +201,15 @@ impl<'a> Context<'a> {
     /// Sets which queue something's events go to: 0 is served first. A number
     /// past the last priority means the last. Returns whether there is such a
     /// thing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let urgent = events.timer(Duration::from_secs(1), |_| ())?;
+    /// assert!(events.context().set_priority(urgent, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_priority(&mut self, which: impl Into<Key>, priority: u8) -> bool {
         self.inner
             .engine
@@ -147,6 +220,15 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Those of the system, naming the address.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.context().listen(&"127.0.0.1:0".parse()?, || {
+    ///     |stream: &mut Stream<'_>| stream.echo()
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listen<H: Handler + 'static>(
         &mut self,
         address: &Address,
@@ -162,6 +244,19 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, ListenOptions, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let options = ListenOptions {
+    ///     backlog: 1024,
+    ///     ..ListenOptions::default()
+    /// };
+    /// events.context().listen_with(&"127.0.0.1:0".parse()?, &options, None, || {
+    ///     Box::new(|stream: &mut Stream<'_>| stream.echo())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listen_with(
         &mut self,
         address: &Address,
@@ -189,17 +284,44 @@ impl<'a> Context<'a> {
     }
 
     /// The address a listener is bound to, port included.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let listener = events.listen("127.0.0.1:0".parse()?, || |_: &mut Stream<'_>| ())?;
+    /// let address = events.context().listener_addr(listener);
+    /// assert!(address.is_some_and(|address| address.port() != 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listener_addr(&mut self, listener: ListenerId) -> Option<SocketAddr> {
         socket::local(self.inner.engine.listener_port(listener.0)?)
     }
 
     /// Takes no connections for a while, or goes on. Returns whether there is
     /// such a listener.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let listener = events.listen("127.0.0.1:0".parse()?, || |_: &mut Stream<'_>| ())?;
+    /// assert!(events.context().pause_listener(listener, true));
+    /// assert!(events.context().pause_listener(listener, false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pause_listener(&mut self, listener: ListenerId, pause: bool) -> bool {
         self.inner.engine.pause_listener(listener.0, pause)
     }
 
     /// Ends a listener; the streams it took live on.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let listener = events.listen("127.0.0.1:0".parse()?, || |_: &mut Stream<'_>| ())?;
+    /// assert!(events.context().close_listener(listener));
+    /// assert!(events.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close_listener(&mut self, listener: ListenerId) -> bool {
         self.inner.engine.remove(listener.0)
     }
@@ -211,6 +333,16 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When the address cannot be one, or threads have run out for resolving
     /// a name.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let handle = events.context().connect(&"127.0.0.1:7".parse()?, |stream: &mut Stream<'_>| {
+    ///     println!("{} bytes", stream.input().len());
+    /// })?;
+    /// handle.write(&b"hello"[..])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect(
         &mut self,
         address: &Address,
@@ -223,6 +355,24 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop, Stream, StreamConfig};
+    /// # let mut events = EventLoop::new()?;
+    /// let config = StreamConfig {
+    ///     connect_timeout: Some(Duration::from_secs(5)),
+    ///     ..StreamConfig::DEFAULT
+    /// };
+    /// let from = "127.0.0.1:0".parse()?;
+    /// events.context().connect_with(
+    ///     &"127.0.0.1:7".parse()?,
+    ///     Some(from),
+    ///     config,
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    /// )?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect_with(
         &mut self,
         address: &Address,
@@ -259,6 +409,15 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Those of fcntl(2).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// events.context().adopt(near.into(), |stream: &mut Stream<'_>| stream.echo())?;
+    /// # drop(far);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adopt(&mut self, fd: OwnedFd, handler: impl Handler + 'static) -> io::Result<Handle> {
         socket::make_nonblocking(&fd)?;
         let kind = PortKind::of(&fd);
@@ -275,6 +434,18 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Those of socketpair(2).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let (one, other) = events.context().pair(
+    ///     |stream: &mut Stream<'_>| stream.echo(),
+    ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
+    /// )?;
+    /// other.write(&b"there and back"[..])?;
+    /// # drop(one);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pair(
         &mut self,
         one: impl Handler + 'static,
@@ -289,6 +460,15 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Only when four billion things are registered.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.context().timer(Duration::from_millis(1), |_| println!("now"))?;
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn timer(
         &mut self,
         after: Duration,
@@ -305,12 +485,32 @@ impl<'a> Context<'a> {
 
     /// Arms a timer anew, counted from the time of this turn. Returns whether
     /// there is such a timer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let timer = events.timer(Duration::from_secs(60), |_| ())?;
+    /// assert!(events.context().arm_timer(timer, Duration::from_millis(1)));
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn arm_timer(&mut self, timer: TimerId, after: Duration) -> bool {
         let deadline = self.inner.engine.refresh_now() + after;
         self.inner.engine.arm_timer(timer.0, deadline)
     }
 
     /// Ends a timer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let timer = events.timer(Duration::from_secs(60), |_| ())?;
+    /// assert!(events.context().remove_timer(timer));
+    /// assert!(!events.context().remove_timer(timer));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_timer(&mut self, timer: TimerId) -> bool {
         self.inner.engine.remove(timer.0)
     }
@@ -321,6 +521,17 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As [`Engine::add_watch`](crate::engine::Engine::add_watch).
+    ///
+    /// ```
+    /// # use std::os::fd::AsFd;
+    /// # use ferrevent::{EventLoop, Readiness, engine::Registration};
+    /// # let mut events = EventLoop::new()?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let registration = Registration::new(Readiness::READ);
+    /// events.context().watch(near.as_fd(), registration, |_, ready| println!("{ready:?}"))?;
+    /// # drop(far);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn watch(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -337,11 +548,38 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As [`Engine::arm_watch`](crate::engine::Engine::arm_watch).
+    ///
+    /// ```
+    /// # use std::os::fd::AsFd;
+    /// # use ferrevent::{EventLoop, Readiness, engine::Registration};
+    /// # let mut events = EventLoop::new()?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let once = Registration {
+    ///     persistent: false,
+    ///     ..Registration::new(Readiness::WRITE)
+    /// };
+    /// let watch = events.context().watch(near.as_fd(), once, |_, _| ())?;
+    /// events.poll()?;
+    /// events.context().arm_watch(watch)?;
+    /// # drop(far);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn arm_watch(&mut self, watch: WatchId) -> io::Result<()> {
         self.inner.engine.arm_watch(watch.0)
     }
 
     /// Ends a registration.
+    ///
+    /// ```
+    /// # use std::os::fd::AsFd;
+    /// # use ferrevent::{EventLoop, Readiness, engine::Registration};
+    /// # let mut events = EventLoop::new()?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let watch = events.context().watch(near.as_fd(), Registration::new(Readiness::READ), |_, _| ())?;
+    /// assert!(events.context().remove_watch(watch));
+    /// # drop(far);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_watch(&mut self, watch: WatchId) -> bool {
         self.inner.engine.remove(watch.0)
     }
@@ -350,6 +588,15 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Only when four billion things are registered.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let trigger = events.context().trigger(|context| context.stop(true))?;
+    /// std::thread::spawn(move || trigger.raise());
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn trigger(
         &mut self,
         callback: impl FnMut(&mut Context<'_>) + 'static,
@@ -367,12 +614,29 @@ impl<'a> Context<'a> {
     }
 
     /// Ends a user event; its triggers do nothing from then on.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let trigger = events.context().trigger(|_| ())?;
+    /// assert!(events.context().remove_trigger(&trigger));
+    /// assert!(events.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_trigger(&mut self, trigger: &Trigger) -> bool {
         self.inner.engine.remove(trigger.token)
     }
 
     /// Runs this on the loop, in its next turn. `remote` handles do the same
     /// from other threads.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let remote = events.context().remote();
+    /// std::thread::spawn(move || remote.run(|context| println!("{:?} on the loop", context.now())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remote(&self) -> Remote {
         Remote {
             mailbox: self.mailbox(),
@@ -392,6 +656,14 @@ impl<'a> Context<'a> {
 }
 
 /// A loop, from any thread.
+///
+/// ```
+/// # use ferrevent::{EventLoop};
+/// # let mut events = EventLoop::new()?;
+/// let remote = events.context().remote();
+/// std::thread::spawn(move || remote.stop());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Remote {
     mailbox: Arc<Mailbox>,
@@ -399,11 +671,29 @@ pub struct Remote {
 
 impl Remote {
     /// Runs this on the loop. Returns false when the loop is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let remote = events.context().remote();
+    /// assert!(remote.run(|context| context.stop(true)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&self, work: impl FnOnce(&mut Context<'_>) + Send + 'static) -> bool {
         self.mailbox.send(Message::Run(Box::new(work))).is_ok()
     }
 
     /// Stops the loop. Returns false when it is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let remote = events.context().remote();
+    /// assert!(remote.stop());
+    /// drop(events);
+    /// assert!(!remote.stop());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&self) -> bool {
         self.mailbox.send(Message::Stop).is_ok()
     }
@@ -429,6 +719,13 @@ impl EventLoop {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| stream.echo())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listen<H: Handler + 'static>(
         &mut self,
         address: Address,
@@ -441,6 +738,15 @@ impl EventLoop {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let handle = events.connect("127.0.0.1:7".parse()?, |stream: &mut Stream<'_>| {
+    ///     println!("{} bytes", stream.input().len());
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect(
         &mut self,
         address: Address,
@@ -453,6 +759,15 @@ impl EventLoop {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.timer(Duration::from_millis(1), |_| println!("now"))?;
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn timer(
         &mut self,
         after: Duration,

@@ -42,6 +42,16 @@ pub(crate) enum Task {
 /// An event loop. It runs on the thread that turns it; its handlers need not
 /// be `Send`. Other threads reach it through [`Handle`](crate::Handle)s and
 /// [`Trigger`]s.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ferrevent::{EventLoop};
+/// # let mut events = EventLoop::new()?;
+/// events.timer(Duration::from_millis(1), |_| println!("tick"))?;
+/// // Until nothing is registered any more.
+/// events.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct EventLoop {
     pub(crate) inner: Inner,
     messages: Vec<Message>,
@@ -66,6 +76,16 @@ type WatchCallback = Box<dyn FnMut(&mut Context<'_>, crate::Readiness)>;
 type TroubleHook = dyn Fn(&Trouble);
 
 /// Something that went wrong and that no stream can be told of.
+///
+/// ```
+/// # use ferrevent::{EventLoop, Trouble};
+/// # let mut events = EventLoop::new()?;
+/// events.on_trouble(|trouble| match trouble {
+///     Trouble::Resting(_, error) => eprintln!("no connections for now: {error}"),
+///     other => eprintln!("{other:?}"),
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Trouble {
@@ -106,12 +126,23 @@ pub struct Builder {
 
 impl Builder {
     /// The best backend, one priority, the real clock.
+    ///
+    /// ```
+    /// let events = ferrevent::Builder::new().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Chooses the backend. Without this the environment variable
     /// `FERREVENT_BACKEND` does, and without that the system.
+    ///
+    /// ```
+    /// use ferrevent::{BackendKind, Builder};
+    /// let events = Builder::new().backend(BackendKind::Poll).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn backend(mut self, kind: BackendKind) -> Self {
         self.backend = Some(kind);
@@ -119,6 +150,11 @@ impl Builder {
     }
 
     /// How many priorities there are; 1 by default. The best is 0.
+    ///
+    /// ```
+    /// let events = ferrevent::Builder::new().priorities(3).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn priorities(mut self, count: u8) -> Self {
         self.priorities = count;
@@ -126,6 +162,16 @@ impl Builder {
     }
 
     /// Uses another clock: a simulated one, in tests.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ferrevent::{Builder, sys::Clock};
+    ///
+    /// let mut events = Builder::new().clock(Clock::simulated()).build()?;
+    /// // An hour passes at once.
+    /// events.run_for(Duration::from_secs(3600))?;
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -133,6 +179,16 @@ impl Builder {
     }
 
     /// Injects faults into system calls, in tests.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use ferrevent::{Builder, sys::{Call, Fault, FaultPlan, Rule}};
+    ///
+    /// // The third receive is interrupted (4 is EINTR).
+    /// let plan = FaultPlan::new(1, vec![Rule::nth(Call::Receive, 3, Fault::Errno(4))]);
+    /// let events = Builder::new().faults(Arc::new(plan)).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn faults(mut self, plan: Arc<FaultPlan>) -> Self {
         self.faults = Some(plan);
@@ -144,6 +200,12 @@ impl Builder {
     /// # Errors
     /// `InvalidInput` when `FERREVENT_BACKEND` names no backend, else those
     /// of opening one.
+    ///
+    /// ```
+    /// let events = ferrevent::Builder::new().build()?;
+    /// assert!(events.is_empty());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn build(self) -> io::Result<EventLoop> {
         let kind = match self.backend {
             Some(kind) => kind,
@@ -185,11 +247,23 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`Builder::build`].
+    ///
+    /// ```
+    /// let events = ferrevent::EventLoop::new()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new() -> io::Result<Self> {
         Builder::new().build()
     }
 
     /// Which backend it runs on.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// println!("on {}", events.backend_kind());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn backend_kind(&self) -> BackendKind {
         self.inner.kind
     }
@@ -198,6 +272,15 @@ impl EventLoop {
     ///
     /// # Errors
     /// Those of the backend's wait.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.timer(Duration::from_millis(1), |context| context.stop(true))?;
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&mut self) -> io::Result<()> {
         while self.go_on() {
             self.turn(None)?;
@@ -209,6 +292,15 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`run`](Self::run).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.timer(Duration::from_millis(1), |_| ())?;
+    /// events.run_once()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_once(&mut self) -> io::Result<()> {
         if self.go_on() {
             self.turn(None)?;
@@ -220,6 +312,13 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`run`](Self::run).
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.poll()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll(&mut self) -> io::Result<()> {
         self.inner.stop = Stop::No;
         self.turn(Some(Duration::ZERO))
@@ -230,6 +329,14 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`run`](Self::run).
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.run_until(Instant::now() + Duration::from_millis(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_until(&mut self, moment: Instant) -> io::Result<()> {
         let until = self.inner.clock().tick_of(moment);
         self.run_until_tick(until)
@@ -239,6 +346,14 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`run`](Self::run).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.run_for(Duration::from_millis(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_for(&mut self, time: Duration) -> io::Result<()> {
         let until = self.inner.clock().now() + time;
         self.run_until_tick(until)
@@ -258,21 +373,52 @@ impl EventLoop {
     }
 
     /// Works on the loop from outside its callbacks, as they do from inside.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let listener = events.context().listen(&"127.0.0.1:0".parse()?, || {
+    ///     |stream: &mut Stream<'_>| stream.echo()
+    /// })?;
+    /// println!("listening on {:?}", events.context().listener_addr(listener));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn context(&mut self) -> Context<'_> {
         self.inner.context()
     }
 
     /// Has trouble told that concerns no stream: without this it is dropped.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.on_trouble(|trouble| eprintln!("{trouble:?}"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_trouble(&mut self, hook: impl Fn(&Trouble) + 'static) {
         self.inner.trouble = Some(Rc::new(hook));
     }
 
     /// Calls this before each wait.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.before_wait(|context| println!("about to wait at {:?}", context.now()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn before_wait(&mut self, hook: impl FnMut(&mut Context<'_>) + 'static) {
         self.inner.before_wait.push(Box::new(hook));
     }
 
     /// Calls this after each wait, before anything that happened is told.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.after_wait(|context| println!("awake at {:?}", context.now()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn after_wait(&mut self, hook: impl FnMut(&mut Context<'_>) + 'static) {
         self.inner.after_wait.push(Box::new(hook));
     }
@@ -282,6 +428,14 @@ impl EventLoop {
     ///
     /// # Errors
     /// Those of opening a backend.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// // In the child:
+    /// events.after_fork()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn after_fork(&mut self) -> io::Result<()> {
         let sys = self.inner.engine.backend().sys().clone();
         let backend = Arc::new(Backend::new(self.inner.kind, sys)?);
@@ -293,6 +447,13 @@ impl EventLoop {
     }
 
     /// What is registered, in words, for a person to read.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// print!("{}", events.dump());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dump(&mut self) -> String {
         let mut text = format!("event loop on {}\n", self.inner.kind);
         text.push_str(&self.inner.engine.dump());
@@ -300,11 +461,25 @@ impl EventLoop {
     }
 
     /// How many streams, listeners, timers and watches there are.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// assert_eq!(events.len(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.inner.engine.len()
     }
 
     /// Whether nothing is registered.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// assert!(events.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.inner.engine.is_empty()
     }

@@ -8,6 +8,15 @@ use ferrevent_os::{Backend, Token};
 use super::{Context, DEFAULT_PRIORITY, Inner, Task};
 
 /// A signal a loop listens for.
+///
+/// ```
+/// # use ferrevent::EventLoop;
+/// # let mut events = EventLoop::new()?;
+/// const SIGUSR1: i32 = 10;
+/// let signal = events.context().signal(SIGUSR1, |_, times| println!("{times} more"))?;
+/// events.context().set_priority(signal, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SignalId(Token);
 
@@ -82,6 +91,16 @@ impl Context<'_> {
     /// # Errors
     /// `InvalidInput` for what cannot be caught, else when descriptors have
     /// run out.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// # let mut events = EventLoop::new()?;
+    /// const SIGUSR1: i32 = 10;
+    /// let signal = events.context().signal(SIGUSR1, |_, times| println!("{times} more"))?;
+    /// println!("{}", events.dump());
+    /// # let _ = signal;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn signal(
         &mut self,
         signal: i32,
@@ -113,6 +132,15 @@ impl Context<'_> {
     }
 
     /// Listens for a signal no more.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// # let mut events = EventLoop::new()?;
+    /// const SIGUSR1: i32 = 10;
+    /// let signal = events.context().signal(SIGUSR1, |_, times| println!("{times} more"))?;
+    /// assert!(events.context().remove_signal(signal));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_signal(&mut self, signal: SignalId) -> bool {
         if let Some(signals) = &mut self.inner.signals {
             signals.registered.retain(|entry| {
