@@ -16,10 +16,21 @@ use socket2::SockAddr;
 /// The engine's key for a port, a watch or nothing at all; a backend only
 /// gives it back. Generations make stale ones harmless, so a backend need not
 /// search its queues when a port closes.
+///
+/// ```
+/// use ferrevent_os::Token;
+/// assert_ne!(Token(1), Token(2));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
 /// What may be asked of a port.
+///
+/// ```
+/// use ferrevent_core::buffer::Buffer;
+/// use ferrevent_os::Op;
+/// let op = Op::Send(Buffer::from(&b"hello"[..]).pin(usize::MAX, 16));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Op {
@@ -35,6 +46,11 @@ pub enum Op {
 
 /// The name of an operation, without what it carries. A port has at most one
 /// of each kind in flight.
+///
+/// ```
+/// use ferrevent_os::{Op, OpKind};
+/// assert_eq!(Op::Receive.kind(), OpKind::Receive);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the operation of that name")]
@@ -47,6 +63,11 @@ pub enum OpKind {
 
 impl Op {
     /// Which kind this is.
+    ///
+    /// ```
+    /// use ferrevent_os::{Op, OpKind};
+    /// assert_eq!(Op::Accept.kind(), OpKind::Accept);
+    /// ```
     pub fn kind(&self) -> OpKind {
         match self {
             Op::Receive => OpKind::Receive,
@@ -58,6 +79,17 @@ impl Op {
 }
 
 /// How an operation ended.
+///
+/// ```
+/// use ferrevent_os::Completion;
+/// fn tell(completion: &Completion) {
+///     match completion {
+///         Completion::Sent(Ok(taken)) => println!("{taken} bytes were taken"),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// tell(&Completion::Sent(Ok(5)));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Completion {
@@ -83,6 +115,13 @@ pub enum Completion {
 }
 
 /// What a receive brought.
+///
+/// ```
+/// use ferrevent_core::buffer::{Block, BlockClass};
+/// use ferrevent_os::Received;
+/// let received = Received::Bytes(Block::take(BlockClass::K4), 10);
+/// assert_eq!(received.len(), 10);
+/// ```
 #[derive(Debug)]
 pub enum Received {
     /// The peer has ended its side: no more bytes will come.
@@ -93,6 +132,10 @@ pub enum Received {
 
 impl Received {
     /// How many bytes came.
+    ///
+    /// ```
+    /// assert_eq!(ferrevent_os::Received::End.len(), 0);
+    /// ```
     pub fn len(&self) -> usize {
         match self {
             Received::End => 0,
@@ -101,6 +144,10 @@ impl Received {
     }
 
     /// Whether no byte came.
+    ///
+    /// ```
+    /// assert!(ferrevent_os::Received::End.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -109,6 +156,17 @@ impl Received {
     ///
     /// # Errors
     /// That of the buffer, when its back is frozen.
+    ///
+    /// ```
+    /// use ferrevent_core::buffer::{Block, BlockClass, Buffer};
+    /// use ferrevent_os::Received;
+    /// let mut block = Block::take(BlockClass::K4);
+    /// block.as_mut_slice()[..5].copy_from_slice(b"hello");
+    /// let mut buffer = Buffer::new();
+    /// Received::Bytes(block, 5).append_to(&mut buffer)?;
+    /// assert_eq!(buffer, *b"hello");
+    /// # Ok::<(), ferrevent_core::buffer::BufferError>(())
+    /// ```
     pub fn append_to(self, buffer: &mut Buffer) -> Result<(), BufferError> {
         match self {
             Received::End => Ok(()),
@@ -118,6 +176,13 @@ impl Received {
 }
 
 /// A connection that a listener took.
+///
+/// ```
+/// use ferrevent_os::Accepted;
+/// fn tell(accepted: &Accepted) {
+///     println!("{:?} connected", accepted.peer.as_socket());
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Accepted {
     /// The connected socket.

@@ -11,6 +11,12 @@ use crate::op::Token;
 
 /// What kind of descriptor a port has: it decides which calls move its bytes
 /// and how far its readiness can be trusted.
+///
+/// ```
+/// use ferrevent_os::PortKind;
+/// assert_eq!(PortKind::of(&std::io::pipe()?.0), PortKind::File);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PortKind {
@@ -57,50 +63,127 @@ fn is_tcp(_: &SockRef<'_>) -> bool {
 }
 
 /// A set of readiness kinds, and of interests in them.
+///
+/// ```
+/// use ferrevent_os::Readiness;
+/// let both = Readiness::READ.with(Readiness::WRITE);
+/// assert!(both.any(Readiness::WRITE));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness(u8);
 
 impl Readiness {
     /// Nothing.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// assert!(Readiness::NONE.is_none());
+    /// ```
     pub const NONE: Self = Self(0);
     /// Bytes, connections or an end can be read.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// assert!(!Readiness::READ.is_none());
+    /// ```
     pub const READ: Self = Self(1);
     /// Bytes can be written, or a connection attempt has ended.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// assert_ne!(Readiness::WRITE, Readiness::READ);
+    /// ```
     pub const WRITE: Self = Self(2);
     /// The peer has ended its side (`EPOLLRDHUP`), where the kernel says so.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// let interest = Readiness::READ.with(Readiness::CLOSED);
+    /// ```
     pub const CLOSED: Self = Self(4);
     /// Out-of-band data (`EPOLLPRI`).
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// let interest = Readiness::READ.with(Readiness::PRIORITY);
+    /// ```
     pub const PRIORITY: Self = Self(8);
     /// An error or a hang-up (`EPOLLERR`, `EPOLLHUP`): always reported.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// assert!(Readiness::ERROR.any(Readiness::ERROR));
+    /// ```
     pub const ERROR: Self = Self(16);
 
     /// Whether any of `other` is in this set.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// assert!(!Readiness::READ.any(Readiness::WRITE));
+    /// ```
     pub const fn any(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
     /// Whether the set is empty.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// assert!(!Readiness::READ.is_none());
+    /// ```
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }
 
     /// This set and `other`.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// let both = Readiness::READ.with(Readiness::WRITE);
+    /// assert!(both.any(Readiness::READ));
+    /// ```
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// What is in both sets.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// let both = Readiness::READ.with(Readiness::WRITE);
+    /// assert_eq!(both.intersection(Readiness::READ), Readiness::READ);
+    /// ```
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
     /// This set without `other`.
+    ///
+    /// ```
+    /// use ferrevent_os::Readiness;
+    /// let both = Readiness::READ.with(Readiness::WRITE);
+    /// assert_eq!(both.without(Readiness::READ), Readiness::WRITE);
+    /// ```
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 }
 
 /// One descriptor as a backend knows it.
+///
+/// ```
+/// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let (near, far) = socket::pair()?;
+/// let mut port = backend.open(near, PortKind::Socket, Token(1));
+/// println!("{port:?}");
+/// # drop(far);
+/// # backend.close(port);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Port {
     pub(crate) fd: OwnedFd,
@@ -162,11 +245,35 @@ impl Port {
     }
 
     /// The key under which its events are reported.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// assert_eq!(port.token(), Token(1));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn token(&self) -> Token {
         self.token
     }
 
     /// What kind of descriptor it is.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// assert_eq!(port.kind(), PortKind::Socket);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn kind(&self) -> PortKind {
         self.kind
     }

@@ -18,6 +18,15 @@ use crate::Backend;
 const SIGNALS: usize = 65;
 
 /// The signals of one loop that have come and were not told yet.
+///
+/// ```
+/// use ferrevent_os::signal::SignalInbox;
+/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let inbox = SignalInbox::new(&backend)?;
+/// inbox.take(|signal, times| println!("signal {signal} came {times} times"));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct SignalInbox {
     counters: Arc<Counters>,
@@ -31,6 +40,16 @@ struct Counters {
 }
 
 /// A signal that is being listened for.
+///
+/// ```
+/// use ferrevent_os::signal::SignalInbox;
+/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let inbox = SignalInbox::new(&backend)?;
+/// let id = inbox.listen(10)?;
+/// inbox.ignore(&id);
+/// # std::io::Result::Ok(())
+/// ```
 pub struct SignalId(SigId);
 
 impl SignalInbox {
@@ -38,6 +57,15 @@ impl SignalInbox {
     ///
     /// # Errors
     /// When descriptors have run out.
+    ///
+    /// ```
+    /// use ferrevent_os::signal::SignalInbox;
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let inbox = SignalInbox::new(&backend)?;
+    /// # drop(inbox);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new(backend: &Backend) -> io::Result<Self> {
         Ok(Self {
             counters: Arc::new(Counters {
@@ -56,6 +84,16 @@ impl SignalInbox {
     /// `InvalidInput` for a number that is no signal or that cannot be
     /// caught (`SIGKILL`, `SIGSTOP`), or that is a fault (`SIGSEGV`, `SIGFPE`,
     /// `SIGILL`).
+    ///
+    /// ```
+    /// use ferrevent_os::signal::SignalInbox;
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let inbox = SignalInbox::new(&backend)?;
+    /// const SIGUSR1: i32 = 10;
+    /// let id = inbox.listen(SIGUSR1)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn listen(&self, signal: i32) -> io::Result<SignalId> {
         let index = usize::try_from(signal)
             .ok()
@@ -75,11 +113,30 @@ impl SignalInbox {
     }
 
     /// Listens no more. Returns whether it did.
+    ///
+    /// ```
+    /// use ferrevent_os::signal::SignalInbox;
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let inbox = SignalInbox::new(&backend)?;
+    /// let id = inbox.listen(10)?;
+    /// inbox.ignore(&id);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn ignore(&self, id: &SignalId) -> bool {
         signal_hook_registry::unregister(id.0)
     }
 
     /// Takes what has come: each signal and how often.
+    ///
+    /// ```
+    /// use ferrevent_os::signal::SignalInbox;
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let inbox = SignalInbox::new(&backend)?;
+    /// inbox.take(|signal, times| println!("signal {signal} came {times} times"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn take(&self, mut tell: impl FnMut(i32, u32)) {
         if !self.counters.any.swap(false, Ordering::AcqRel) {
             return;
@@ -96,6 +153,15 @@ impl SignalInbox {
     ///
     /// # Errors
     /// When descriptors have run out.
+    ///
+    /// ```
+    /// use ferrevent_os::signal::SignalInbox;
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let inbox = SignalInbox::new(&backend)?;
+    /// inbox.use_backend(&backend)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn use_backend(&self, backend: &Backend) -> io::Result<()> {
         let fresh = backend.wake_descriptor()?;
         // The handler may run at any moment, so the old number is made to

@@ -10,6 +10,19 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use crate::sys::{Sys, set_nonblocking};
 
 /// How a listening socket is made.
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+/// let options = ListenOptions {
+///     backlog: 16,
+///     ..ListenOptions::default()
+/// };
+/// let listener = socket::listening(&sys, &address, &options)?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
     /// Connections the kernel holds before they are taken. Default 1024,
@@ -45,6 +58,16 @@ impl Default for ListenOptions {
 ///
 /// # Errors
 /// Those of the system, naming the address.
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+/// let listener = socket::listening(&sys, &address, &ListenOptions::default())?;
+/// assert!(socket::local(&listener).is_some());
+/// # std::io::Result::Ok(())
+/// ```
 pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::Result<OwnedFd> {
     let make = || {
         let socket = sys.socket(address.domain(), Type::STREAM)?;
@@ -75,6 +98,15 @@ pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::
 ///
 /// # Errors
 /// Those of the system.
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+/// let socket = socket::for_connecting(&sys, &address, None)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub fn for_connecting(
     sys: &Sys,
     address: &SockAddr,
@@ -95,6 +127,14 @@ pub fn for_connecting(
 ///
 /// # Errors
 /// Those of socketpair(2).
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let (one, other) = socket::pair()?;
+/// # std::io::Result::Ok(())
+/// ```
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     a.set_nonblocking(true)?;
@@ -106,12 +146,32 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// # Errors
 /// Those of fcntl(2).
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// socket::make_nonblocking(&one.into())?;
+/// # drop(other);
+/// # std::io::Result::Ok(())
+/// ```
 pub fn make_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     set_nonblocking(fd.as_raw_fd())
 }
 
 /// The same error, with the address it is about.
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+/// let error = socket::naming(std::io::ErrorKind::AddrInUse.into(), &address);
+/// assert!(error.to_string().contains("127.0.0.1:0"));
+/// # std::io::Result::Ok(())
+/// ```
 pub fn naming(error: io::Error, address: &SockAddr) -> io::Error {
     io::Error::new(
         error.kind(),
@@ -142,6 +202,15 @@ pub fn describe(address: &SockAddr) -> String {
 ///
 /// # Errors
 /// Those of setsockopt(2).
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// socket::set_keepalive(&listener, true)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub fn set_keepalive(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
     SockRef::from(fd).set_keepalive(on)
 }
@@ -183,16 +252,43 @@ fn remove_dead_socket(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of setsockopt(2).
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// socket::set_nodelay(&listener, true)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub fn set_nodelay(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
     SockRef::from(fd).set_tcp_nodelay(on)
 }
 
 /// The IP address of the other end, if it has one.
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// assert_eq!(socket::peer(&listener), None);
+/// # std::io::Result::Ok(())
+/// ```
 pub fn peer(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
     SockRef::from(fd).peer_addr().ok()?.as_socket()
 }
 
 /// The IP address of this end, if it has one.
+///
+/// ```
+/// # use ferrevent_os::socket::{self, ListenOptions};
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// assert_eq!(socket::local(&listener), listener.local_addr().ok());
+/// # std::io::Result::Ok(())
+/// ```
 pub fn local(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
     SockRef::from(fd).local_addr().ok()?.as_socket()
 }

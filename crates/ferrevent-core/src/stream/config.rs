@@ -8,6 +8,14 @@ use std::time::Duration;
 /// peer has ended), and receiving stops while `high` or more are held. On the
 /// output: the handler hears that it may write when no more than `low` bytes
 /// wait, and while `high` or more wait a coupled stream receives nothing.
+///
+/// ```
+/// use ferrevent_core::stream::{StreamConfig, Watermarks};
+/// let config = StreamConfig {
+///     input: Watermarks { low: 100, high: 4096 },
+///     ..StreamConfig::DEFAULT
+/// };
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
     /// The low mark.
@@ -58,6 +66,11 @@ pub struct StreamConfig {
 
 impl StreamConfig {
     /// The defaults, as a constant.
+    ///
+    /// ```
+    /// use ferrevent_core::stream::StreamConfig;
+    /// assert_eq!(StreamConfig::DEFAULT, StreamConfig::default());
+    /// ```
     pub const DEFAULT: Self = Self {
         input: Watermarks {
             low: 0,

@@ -5,6 +5,12 @@ use std::fmt;
 use std::io;
 
 /// Why a stream closed: reported once, after everything else.
+///
+/// ```
+/// use ferrevent_core::stream::{CloseReason, Timeout};
+/// let reason = CloseReason::TimedOut(Timeout::Read);
+/// assert_eq!(reason.to_string(), "timed out waiting for data");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -51,6 +57,11 @@ impl fmt::Display for CloseReason {
 }
 
 /// Which time limit passed.
+///
+/// ```
+/// use ferrevent_core::stream::Timeout;
+/// assert_eq!(Timeout::Connect.to_string(), "connecting");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
@@ -76,6 +87,11 @@ impl fmt::Display for Timeout {
 }
 
 /// What a stream was doing when the system refused.
+///
+/// ```
+/// use ferrevent_core::stream::Activity;
+/// assert_eq!(Activity::Send.to_string(), "to send");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activity {
@@ -101,6 +117,11 @@ impl fmt::Display for Activity {
 }
 
 /// Why a stream took no bytes; nothing of what was written is kept.
+///
+/// ```
+/// use ferrevent_core::stream::WriteError;
+/// println!("{}", WriteError::Full);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteError {

@@ -7,6 +7,14 @@ use std::num::NonZeroU32;
 /// timer was fired or removed; every call answers a dead id with `false` or
 /// `None`. The place of a dead timer is used again under another id. (An id
 /// could be taken for a live one only after 2³¹ timers in its very place.)
+///
+/// ```
+/// use ferrevent_core::timer::{Tick, TimerQueue};
+/// let mut timers = TimerQueue::new(Tick::ZERO);
+/// let id = timers.insert(Tick(10), "ten");
+/// assert_eq!(timers.remove(id), Some("ten"));
+/// assert_eq!(timers.remove(id), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TimerId {
     pub(super) index: u32,

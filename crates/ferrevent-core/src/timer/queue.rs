@@ -26,6 +26,15 @@ const SWEEP_EVERY: u8 = 8;
 ///
 /// The queue is `Send` if the payload is. For an example see the
 /// [module](crate::timer).
+///
+/// ```
+/// use ferrevent_core::timer::{Tick, TimerQueue};
+/// let mut timers = TimerQueue::new(Tick::ZERO);
+/// timers.insert(Tick(20), "twenty");
+/// timers.insert(Tick(10), "ten");
+/// assert_eq!(timers.pop_expired(Tick(15)).map(|(_, _, what)| what), Some("ten"));
+/// assert!(timers.pop_expired(Tick(15)).is_none());
+/// ```
 pub struct TimerQueue<T> {
     slab: Slab<T>,
     /// Records of the timers that are not in `due`. A timer has exactly one
@@ -247,12 +256,26 @@ impl<T: Copy> TimerQueue<T> {
     }
 
     /// How many timers are pending.
+    ///
+    /// ```
+    /// use ferrevent_core::timer::{Tick, TimerQueue};
+    /// let mut timers = TimerQueue::new(Tick::ZERO);
+    /// timers.insert(Tick(10), ());
+    /// assert_eq!(timers.len(), 1);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.slab.len()
     }
 
     /// Whether no timer is pending.
+    ///
+    /// ```
+    /// use ferrevent_core::timer::{Tick, TimerQueue};
+    /// let mut timers = TimerQueue::new(Tick::ZERO);
+    /// assert!(timers.is_empty());
+    /// # timers.insert(Tick(10), ());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -37,8 +37,18 @@ pub struct Tick(
 
 impl Tick {
     /// The origin.
+    ///
+    /// ```
+    /// use ferrevent_core::timer::Tick;
+    /// assert_eq!(Tick::ZERO, Tick(0));
+    /// ```
     pub const ZERO: Self = Self(0);
     /// The last instant: a timer set to it never fires in practice.
+    ///
+    /// ```
+    /// use ferrevent_core::timer::Tick;
+    /// assert!(Tick::MAX > Tick::ZERO);
+    /// ```
     pub const MAX: Self = Self(u64::MAX);
 
     /// The tick at `since_origin`, rounded up to a whole microsecond: for

@@ -49,6 +49,11 @@ pub enum BackendKind {
 impl BackendKind {
     /// Every backend of this system, the best first; the simulated one with
     /// the seed 1.
+    ///
+    /// ```
+    /// use ferrevent_os::BackendKind;
+    /// assert_eq!(BackendKind::ALL[0], BackendKind::default());
+    /// ```
     pub const ALL: &[Self] = &[
         #[cfg(target_os = "linux")]
         Self::Epoll,
@@ -93,6 +98,11 @@ impl FromStr for BackendKind {
 }
 
 /// A name that is no backend of this system.
+///
+/// ```
+/// let error = "iocp9".parse::<ferrevent_os::BackendKind>().unwrap_err();
+/// println!("{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownBackend(String);
 
@@ -109,6 +119,20 @@ impl fmt::Display for UnknownBackend {
 impl std::error::Error for UnknownBackend {}
 
 /// Something the kernel told.
+///
+/// ```
+/// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let mut events = Vec::new();
+/// backend.wake()?;
+/// backend.wait(&mut backend.waiter(), None, &mut events)?;
+/// for event in events {
+///     println!("{:?} for {:?}", event.what, event.token);
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Event {
     /// Whom it concerns.
@@ -118,6 +142,18 @@ pub struct Event {
 }
 
 /// What an event tells.
+///
+/// ```
+/// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let mut events = Vec::new();
+/// backend.wake()?;
+/// backend.wait(&mut backend.waiter(), None, &mut events)?;
+/// assert!(matches!(events[0].what, What::Wake));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum What {
@@ -131,6 +167,19 @@ pub enum What {
 
 /// The shared half of a backend: `Sync`, used by whoever runs a stream. The
 /// waiting half is a [`Waiter`].
+///
+/// ```
+/// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let (near, far) = socket::pair()?;
+/// let mut port = backend.open(near, PortKind::Socket, Token(1));
+/// assert!(backend.submit(&mut port, Op::Receive).is_none());
+/// backend.close(port);
+/// # drop(far);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Backend(Kind);
 
@@ -143,6 +192,16 @@ enum Kind {
 }
 
 /// The waiting half of a backend: one for each thread that waits.
+///
+/// ```
+/// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let mut waiter = backend.waiter();
+/// backend.wait(&mut waiter, Some(Duration::ZERO), &mut Vec::new())?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Waiter(WaiterKind);
 
@@ -191,11 +250,29 @@ impl Backend {
     }
 
     /// The system and clock this backend uses.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let _now = backend.sys().now();
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn sys(&self) -> &Sys {
         each!(self, backend => backend.sys())
     }
 
     /// A waiting half for one thread.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let waiter = backend.waiter();
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn waiter(&self) -> Waiter {
         Waiter(match &self.0 {
             #[cfg(target_os = "linux")]
@@ -207,12 +284,38 @@ impl Backend {
 
     /// Takes a non-blocking descriptor under its wing. Nothing is received
     /// before an operation asks for it.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// assert_eq!(port.token(), Token(1));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
         each!(self, backend => backend.open(fd, kind, token))
     }
 
     /// Begins an operation. `Some` is its one completion, come at once;
     /// `None` means that an event will bring it.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// let bytes = ferrevent_core::buffer::Buffer::from(&b"hello"[..]);
+    /// let completion = backend.submit(&mut port, Op::Send(bytes.pin(usize::MAX, 16)));
+    /// assert!(matches!(completion, Some(Completion::Sent(Ok(5))) | None));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[inline]
     pub fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
         each!(self, backend => backend.submit(port, op))
@@ -221,11 +324,41 @@ impl Backend {
     /// Takes an operation back. It still completes exactly once: with
     /// [`canceled`](crate::sys::canceled), or as if nothing had been said when
     /// the completion was already under way.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// assert!(backend.submit(&mut port, Op::Receive).is_none());
+    /// let completion = backend.cancel(&mut port, OpKind::Receive);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
         each!(self, backend => backend.cancel(port, kind))
     }
 
     /// Turns an event of this port into completions.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// assert!(backend.submit(&mut port, Op::Receive).is_none());
+    /// drop(far);
+    /// let mut events = Vec::new();
+    /// backend.wait(&mut backend.waiter(), None, &mut events)?;
+    /// for event in events {
+    ///     backend.event(&mut port, event.what, &mut |completion| println!("{completion:?}"));
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     #[inline]
     pub fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
         each!(self, backend => backend.event(port, what, sink));
@@ -235,6 +368,18 @@ impl Backend {
     ///
     /// # Errors
     /// Those of shutdown(2); a descriptor that is no socket has none.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// backend.shutdown_write(&port)?;
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn shutdown_write(&self, port: &Port) -> io::Result<()> {
         if port.is_socket() {
             self.sys().shutdown_write(port.fd_ref())
@@ -245,11 +390,35 @@ impl Backend {
 
     /// Closes a port. Its operations in flight complete nowhere; their memory
     /// lives until the kernel has let go of it.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// backend.close(port);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn close(&self, port: Port) {
         each!(self, backend => backend.close(port));
     }
 
     /// Gives up a port but not its descriptor.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// let near = backend.release(port);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn release(&self, port: Port) -> OwnedFd {
         each!(self, backend => backend.release(port))
     }
@@ -262,6 +431,21 @@ impl Backend {
     /// `Unsupported` for edge-triggered watching where the kernel has none,
     /// `AlreadyExists` when the descriptor is watched or is a port already,
     /// else those of the kernel.
+    ///
+    /// ```
+    /// # use std::os::fd::AsRawFd;
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
+    /// let mut events = Vec::new();
+    /// backend.wait(&mut backend.waiter(), None, &mut events)?;
+    /// assert_eq!(events[0].token, Token(1));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn watch(
         &self,
         fd: RawFd,
@@ -276,6 +460,19 @@ impl Backend {
     ///
     /// # Errors
     /// `NotFound` when it is not watched, else those of the kernel.
+    ///
+    /// ```
+    /// # use std::os::fd::AsRawFd;
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
+    /// backend.rewatch(near.as_raw_fd(), Token(1), Readiness::READ, false)?;
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn rewatch(
         &self,
         fd: RawFd,
@@ -290,6 +487,20 @@ impl Backend {
     ///
     /// # Errors
     /// `NotFound` when it is not watched (any more).
+    ///
+    /// ```
+    /// # use std::os::fd::AsRawFd;
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
+    /// backend.unwatch(near.as_raw_fd())?;
+    /// assert!(backend.unwatch(near.as_raw_fd()).is_err());
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn unwatch(&self, fd: RawFd) -> io::Result<()> {
         each!(self, backend => backend.unwatch(fd))
     }
@@ -298,6 +509,18 @@ impl Backend {
     ///
     /// # Errors
     /// Only those of a broken descriptor.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| backend.wake());
+    ///     backend.wait(&mut backend.waiter(), None, &mut Vec::new())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wake(&self) -> io::Result<()> {
         each!(self, backend => backend.wake())
     }
@@ -307,6 +530,15 @@ impl Backend {
     ///
     /// # Errors
     /// When descriptors have run out.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let descriptor = backend.wake_descriptor()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wake_descriptor(&self) -> io::Result<OwnedFd> {
         each!(self, backend => backend.wake_descriptor())
     }
@@ -317,6 +549,17 @@ impl Backend {
     ///
     /// # Errors
     /// Those of the kernel; none is expected on a sound descriptor.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let mut events = Vec::new();
+    /// backend.wait(&mut backend.waiter(), Some(Duration::from_millis(1)), &mut events)?;
+    /// assert!(events.is_empty());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wait(
         &self,
         waiter: &mut Waiter,
@@ -344,6 +587,20 @@ impl Backend {
     /// Takes over a port of another backend, in the child of a fork: what was
     /// in flight there stays with the parent, and is to be submitted anew.
     /// The other backend is told nothing, because it is the parent's.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// let other = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None))?;
+    /// let port = other.take_over(port);
+    /// # drop(far);
+    /// # drop(port);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn take_over(&self, port: Port) -> Port {
         self.open(port.fd, port.kind, port.token)
     }

@@ -6,6 +6,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A system call that passes the seam.
+///
+/// ```
+/// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+/// let rule = Rule::nth(Call::Accept, 1, Fault::Errno(24)); // EMFILE
+/// # let _: FaultPlan = FaultPlan::new(1, vec![rule]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the call of that name in its man page")]
@@ -28,6 +34,12 @@ pub enum Call {
 }
 
 /// What an injected fault does to one call.
+///
+/// ```
+/// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+/// let rule = Rule::often(Call::Send, 500, Fault::Short(1));
+/// # let _: FaultPlan = FaultPlan::new(1, vec![rule]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The call is not made and fails with this `errno`.
@@ -37,6 +49,15 @@ pub enum Fault {
 }
 
 /// When a fault strikes.
+///
+/// ```
+/// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+/// let rule = Rule {
+///     times: 3,
+///     ..Rule::nth(Call::Wait, 1, Fault::Errno(4))
+/// };
+/// # let _: FaultPlan = FaultPlan::new(1, vec![rule]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The call that is struck.
@@ -53,6 +74,11 @@ pub struct Rule {
 
 impl Rule {
     /// A rule that strikes the `n`-th call (counted from zero), once.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+    /// let plan = FaultPlan::new(1, vec![Rule::nth(Call::Receive, 3, Fault::Errno(4))]);
+    /// ```
     pub fn nth(call: Call, n: u64, fault: Fault) -> Self {
         Self {
             call,
@@ -64,6 +90,11 @@ impl Rule {
     }
 
     /// A rule that strikes `per_mille` of 1000 calls, for ever.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+    /// let plan = FaultPlan::new(1, vec![Rule::often(Call::Receive, 100, Fault::Errno(11))]);
+    /// ```
     pub fn often(call: Call, per_mille: u16, fault: Fault) -> Self {
         Self {
             call,
@@ -100,6 +131,11 @@ struct State {
 
 impl FaultPlan {
     /// A plan from a seed and its rules; the first rule that strikes wins.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+    /// let plan = FaultPlan::new(7, vec![Rule::often(Call::Send, 10, Fault::Short(1))]);
+    /// ```
     pub fn new(seed: u64, rules: Vec<Rule>) -> Self {
         Self {
             state: Mutex::new(State {
@@ -112,6 +148,13 @@ impl FaultPlan {
     }
 
     /// How many calls have been struck so far.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+    /// let plan = FaultPlan::new(1, Vec::new());
+    /// assert_eq!(plan.struck(), 0);
+    /// # let _ = Rule::nth(Call::Send, 1, Fault::Short(1));
+    /// ```
     pub fn struck(&self) -> u64 {
         self.lock().struck
     }

@@ -35,6 +35,11 @@ pub struct Sys {
 
 impl Sys {
     /// The system with this clock and, for tests, a plan of faults.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Clock, Sys};
+    /// let sys = Sys::new(Clock::simulated(), None);
+    /// ```
     pub fn new(clock: Clock, faults: Option<Arc<FaultPlan>>) -> Self {
         Self { clock, faults }
     }
@@ -48,11 +53,23 @@ impl Sys {
     }
 
     /// The clock of this loop.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Clock, Sys};
+    /// let sys = Sys::new(Clock::simulated(), None);
+    /// assert!(sys.clock().is_simulated());
+    /// ```
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
     /// The time now.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Clock, Sys};
+    /// let sys = Sys::new(Clock::simulated(), None);
+    /// assert_eq!(sys.now(), sys.clock().now());
+    /// ```
     pub fn now(&self) -> ferrevent_core::timer::Tick {
         self.clock.now()
     }
@@ -121,6 +138,11 @@ impl Sys {
 }
 
 /// Whether this error means "not now": the caller waits for readiness.
+///
+/// ```
+/// use ferrevent_os::sys::would_block;
+/// assert!(would_block(&std::io::ErrorKind::WouldBlock.into()));
+/// ```
 pub fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
@@ -150,6 +172,11 @@ pub fn canceled() -> io::Error {
 }
 
 /// Whether an operation ended because it was taken back.
+///
+/// ```
+/// use ferrevent_os::sys::is_canceled;
+/// assert!(!is_canceled(&std::io::ErrorKind::TimedOut.into()));
+/// ```
 pub fn is_canceled(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECANCELED)
 }

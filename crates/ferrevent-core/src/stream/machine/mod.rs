@@ -20,6 +20,16 @@ const SEND_BYTES: usize = 256 * 1024;
 const SEND_SEGMENTS: usize = 16;
 
 /// What a stream has to tell its owner, in the order it is told.
+///
+/// ```
+/// # use ferrevent_core::stream::{Machine, StreamEvent};
+/// # use ferrevent_core::timer::Tick;
+/// # let now = Tick(0);
+/// let mut machine = Machine::connected();
+/// while let Some(event) = machine.next_event() {
+///     println!("{event:?}");
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamEvent {
@@ -67,12 +77,25 @@ pub struct Machine {
 /// Making one.
 impl Machine {
     /// A stream whose connection stands already.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert!(!machine.is_connecting());
+    /// ```
     pub fn connected() -> Self {
         Self::new(Flags::TELL_OPENED)
     }
 
     /// A stream that is being connected: it takes writes, and sends them once
     /// it is told that the connection stands.
+    ///
+    /// ```
+    /// let mut machine = ferrevent_core::stream::Machine::connecting();
+    /// machine.write(b"sent once it stands").unwrap();
+    /// ```
     pub fn connecting() -> Self {
         Self::new(Flags::CONNECTING)
     }

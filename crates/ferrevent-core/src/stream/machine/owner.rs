@@ -8,17 +8,46 @@ use crate::timer::Tick;
 /// What its owner does.
 impl Machine {
     /// The bytes that have come and were not taken yet.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// assert_eq!(*machine.input(), *b"hello");
+    /// ```
     pub fn input(&mut self) -> &mut Buffer {
         &mut self.input
     }
 
     /// The bytes that wait to be sent. Its front is frozen while a send is in
     /// flight, its back once the sending side is finished.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.output().append(b"hello").unwrap();
+    /// assert_eq!(machine.next_send(now).unwrap().len(), 5);
+    /// ```
     pub fn output(&mut self) -> &mut Buffer {
         &mut self.output
     }
 
     /// Both buffers, to move bytes from one to the other.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// let (input, output) = machine.buffers();
+    /// output.append_buffer(input).unwrap();
+    /// assert_eq!(*machine.output(), *b"hello");
+    /// ```
     pub fn buffers(&mut self) -> (&mut Buffer, &mut Buffer) {
         (&mut self.input, &mut self.output)
     }
@@ -27,6 +56,17 @@ impl Machine {
     ///
     /// # Errors
     /// See [`WriteError`]; then none of the bytes was taken.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::WriteError;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// machine.finish_write();
+    /// assert_eq!(machine.write(b"more"), Err(WriteError::Finished));
+    /// ```
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.check_write()?;
@@ -37,6 +77,14 @@ impl Machine {
     ///
     /// # Errors
     /// Why it would not.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert_eq!(machine.check_write(), Ok(()));
+    /// ```
     #[inline]
     pub fn check_write(&self) -> Result<(), WriteError> {
         if self.flags.has(Flags::CLOSED | Flags::BROKEN) {
@@ -53,21 +101,61 @@ impl Machine {
 
     /// Stops receiving and telling about the input until
     /// [`resume`](Self::resume). Bytes that come nevertheless are kept.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.pause();
+    /// assert!(!machine.wants_receive());
+    /// ```
     pub fn pause(&mut self) {
         self.flags.set(Flags::PAUSED);
     }
 
     /// Ends a [`pause`](Self::pause).
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.pause();
+    /// machine.resume();
+    /// assert!(machine.wants_receive());
+    /// ```
     pub fn resume(&mut self) {
         self.flags.clear(Flags::PAUSED);
     }
 
     /// Whether it is paused.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.pause();
+    /// assert!(machine.is_paused());
+    /// ```
     pub fn is_paused(&self) -> bool {
         self.flags.has(Flags::PAUSED)
     }
 
     /// Holds the output back, or lets it go.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"not yet").unwrap();
+    /// machine.hold(true);
+    /// assert!(machine.next_send(now).is_none());
+    /// machine.hold(false);
+    /// assert!(machine.next_send(now).is_some());
+    /// ```
     pub fn hold(&mut self, on: bool) {
         if on {
             self.flags.set(Flags::HELD);
@@ -77,6 +165,17 @@ impl Machine {
     }
 
     /// Has its bytes moved by the engine: it tells nothing of them.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.set_piped(true);
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// assert!(machine.next_event().is_none());
+    /// ```
     pub fn set_piped(&mut self, on: bool) {
         if on {
             self.flags.set(Flags::PIPED);
@@ -87,6 +186,16 @@ impl Machine {
 
     /// Takes note that the peer's end was passed on, if it has come and every
     /// byte before it was taken.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.receive_ended();
+    /// assert!(machine.take_end());
+    /// assert!(!machine.take_end());
+    /// ```
     pub fn take_end(&mut self) -> bool {
         let told = self.input.is_empty() && self.flags.take(Flags::TELL_ENDED);
         if told {
@@ -97,6 +206,18 @@ impl Machine {
 
     /// Has [`StreamEvent::Readable`] told again, if there are bytes: for an
     /// owner that left some and wants to go on with them later.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Readable)));
+    /// machine.again();
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Readable)));
+    /// ```
     pub fn again(&mut self) {
         if !self.input.is_empty() && !self.flags.has(Flags::CLOSED | Flags::DISCARDING) {
             self.flags.set(Flags::TELL_READABLE);
@@ -104,6 +225,15 @@ impl Machine {
     }
 
     /// Ends the sending side once everything written is sent.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.finish_write();
+    /// assert!(machine.wants_shutdown());
+    /// ```
     pub fn finish_write(&mut self) {
         if !self.flags.has(Flags::FINISH_WRITE | Flags::CLOSED) {
             self.flags.set(Flags::FINISH_WRITE);
@@ -114,6 +244,17 @@ impl Machine {
     /// Sends everything written, ends the sending side, waits for the peer to
     /// end its own (no longer than the configured linger), and closes. What
     /// the peer still sends is thrown away.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.finish(now);
+    /// assert!(machine.wants_shutdown());
+    /// // It waits for the peer's end, but not for ever.
+    /// assert!(machine.wake_at().is_some());
+    /// ```
     pub fn finish(&mut self, now: Tick) {
         if self.flags.has(Flags::CLOSED) {
             return;
@@ -139,6 +280,17 @@ impl Machine {
 
     /// Closes at once: what waits is dropped, nothing but
     /// [`StreamEvent::Closed`] is told any more. The first reason stands.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::CloseReason;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.close(CloseReason::Closed);
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Closed(CloseReason::Closed))));
+    /// assert!(machine.next_event().is_none());
+    /// ```
     pub fn close(&mut self, reason: CloseReason) {
         if self.flags.has(Flags::CLOSED) {
             return;
@@ -158,6 +310,15 @@ impl Machine {
     }
 
     /// Its limits and timeouts.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::StreamConfig;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert_eq!(*machine.config(), StreamConfig::DEFAULT);
+    /// ```
     #[inline]
     pub fn config(&self) -> &StreamConfig {
         match &self.rare {
@@ -167,6 +328,20 @@ impl Machine {
     }
 
     /// Sets its limits and timeouts; the clocks of the timeouts start now.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::StreamConfig;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// let config = StreamConfig {
+    ///     write_limit: 4096,
+    ///     ..StreamConfig::DEFAULT
+    /// };
+    /// machine.configure(now, config);
+    /// assert_eq!(machine.config().write_limit, 4096);
+    /// ```
     pub fn configure(&mut self, now: Tick, config: StreamConfig) {
         if config == StreamConfig::DEFAULT && self.rare.is_none() {
             return;
@@ -177,48 +352,129 @@ impl Machine {
     }
 
     /// Bytes that came, as the owner sees them.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// assert_eq!(machine.received_bytes(), 5);
+    /// ```
     pub fn received_bytes(&self) -> u64 {
         self.received
     }
 
     /// Bytes that the kernel took, as the owner sees them.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// let _sent = machine.next_send(now);
+    /// machine.sent(now, Ok(3));
+    /// assert_eq!(machine.sent_bytes(), 3);
+    /// ```
     pub fn sent_bytes(&self) -> u64 {
         self.sent
     }
 
     /// Bytes that came over the wire: more or fewer than
     /// [`received_bytes`](Self::received_bytes) when a filter changes them.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// assert_eq!(machine.wire_received_bytes(), 5);
+    /// ```
     pub fn wire_received_bytes(&self) -> u64 {
         self.received
     }
 
     /// Bytes that went over the wire.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert_eq!(machine.wire_sent_bytes(), 0);
+    /// ```
     pub fn wire_sent_bytes(&self) -> u64 {
         self.sent
     }
 
     /// Whether the connection is still being made.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert!(!machine.is_connecting());
+    /// assert!(Machine::connecting().is_connecting());
+    /// ```
     pub fn is_connecting(&self) -> bool {
         self.flags.has(Flags::CONNECTING)
     }
 
     /// Whether it is over.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert!(!machine.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.flags.has(Flags::CLOSED)
     }
 
     /// Whether the peer has ended its side.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.receive_ended();
+    /// assert!(machine.has_ended());
+    /// ```
     pub fn has_ended(&self) -> bool {
         self.flags.has(Flags::INPUT_ENDED)
     }
 
     /// Whether our side was finished, or is to be once the output is empty.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.finish_write();
+    /// assert!(machine.is_finishing());
+    /// ```
     pub fn is_finishing(&self) -> bool {
         self.flags.has(Flags::FINISH_WRITE)
     }
 
     /// The next thing to tell, if any. What a pause holds back is told after
     /// it; a close revokes everything before it.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Opened)));
+    /// assert!(machine.next_event().is_none());
+    /// ```
     #[inline]
     pub fn next_event(&mut self) -> Option<StreamEvent> {
         if !self.flags.has(Flags::TELL_ANY | Flags::INPUT_ENDED) {

@@ -10,6 +10,15 @@ use crate::timer::Tick;
 /// What it is told.
 impl Machine {
     /// The attempt to connect has ended.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connecting();
+    /// machine.connect_ended(now, Ok(()));
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Opened)));
+    /// ```
     pub fn connect_ended(&mut self, now: Tick, outcome: io::Result<()>) {
         if !self.flags.take(Flags::CONNECTING) || self.flags.has(Flags::CLOSED) {
             return;
@@ -29,6 +38,15 @@ impl Machine {
     }
 
     /// A receive was submitted: another one is not wanted before it ends.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.receive_began(now);
+    /// assert!(!machine.wants_receive());
+    /// ```
     #[inline]
     pub fn receive_began(&mut self, now: Tick) {
         self.flags.set(Flags::RECEIVING);
@@ -38,12 +56,32 @@ impl Machine {
     }
 
     /// A receive ended without bytes and without an end: it was taken back.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.receive_began(now);
+    /// machine.receive_canceled();
+    /// assert!(machine.wants_receive());
+    /// ```
     pub fn receive_canceled(&mut self) {
         self.flags.clear(Flags::RECEIVING);
     }
 
     /// Bytes came, and were put by `fill` into the buffer it is given. `armed`
     /// tells that the receive goes on.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.received(now, false, 5, |input| input.append(b"hello").unwrap());
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Readable)));
+    /// ```
     #[inline]
     pub fn received(&mut self, now: Tick, armed: bool, len: usize, fill: impl FnOnce(&mut Buffer)) {
         if !armed {
@@ -64,6 +102,16 @@ impl Machine {
     }
 
     /// The peer has ended its side.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.receive_ended();
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Ended)));
+    /// ```
     pub fn receive_ended(&mut self) {
         self.flags.clear(Flags::RECEIVING);
         if self.flags.has(Flags::CLOSED | Flags::INPUT_ENDED) {
@@ -76,6 +124,17 @@ impl Machine {
     }
 
     /// Receiving failed: nothing more will come.
+    ///
+    /// ```
+    /// # use std::io::ErrorKind;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.receive_failed(ErrorKind::ConnectionReset.into());
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Closed(_))));
+    /// ```
     pub fn receive_failed(&mut self, error: io::Error) {
         self.flags.clear(Flags::RECEIVING);
         if self.flags.has(Flags::CLOSED) {
@@ -89,6 +148,18 @@ impl Machine {
     }
 
     /// A send ended: so many bytes of it were taken by the kernel.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// let sent = machine.next_send(now).unwrap();
+    /// machine.sent(now, Ok(2));
+    /// drop(sent);
+    /// assert_eq!(*machine.output(), *b"llo");
+    /// ```
     #[inline]
     pub fn sent(&mut self, now: Tick, outcome: io::Result<usize>) {
         self.flags.clear(Flags::SENDING);
@@ -115,6 +186,17 @@ impl Machine {
     }
 
     /// A send was taken back: its bytes wait again.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// drop(machine.next_send(now));
+    /// machine.send_canceled();
+    /// assert_eq!(machine.next_send(now).unwrap().len(), 5);
+    /// ```
     pub fn send_canceled(&mut self) {
         self.flags.clear(Flags::SENDING);
         self.in_flight = 0;
@@ -122,6 +204,17 @@ impl Machine {
     }
 
     /// Our end was sent, or could not be.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.finish_write();
+    /// assert!(machine.wants_shutdown());
+    /// machine.shutdown_ended(Ok(()));
+    /// assert!(!machine.wants_shutdown());
+    /// ```
     pub fn shutdown_ended(&mut self, outcome: io::Result<()>) {
         if self.flags.has(Flags::CLOSED) {
             return;
@@ -135,6 +228,24 @@ impl Machine {
     }
 
     /// The time is now `now`: finds what has timed out.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{StreamConfig, Timeout};
+    /// # use std::time::Duration;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// let config = StreamConfig {
+    ///     read_timeout: Some(Duration::from_secs(1)),
+    ///     ..StreamConfig::DEFAULT
+    /// };
+    /// machine.configure(now, config);
+    /// machine.receive_began(now);
+    /// machine.time_passed(Tick(1_000_000));
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::TimedOut(Timeout::Read))));
+    /// ```
     pub fn time_passed(&mut self, now: Tick) {
         if self.flags.has(Flags::CLOSED) {
             return;

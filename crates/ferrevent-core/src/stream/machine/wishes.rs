@@ -7,12 +7,30 @@ use crate::timer::Tick;
 /// What it wants.
 impl Machine {
     /// Whether a receive is wanted that is not in flight yet.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert!(machine.wants_receive());
+    /// ```
     #[inline]
     pub fn wants_receive(&self) -> bool {
         !self.flags.has(Flags::RECEIVING) && self.may_receive()
     }
 
     /// Whether a receive that is in flight is no longer wanted.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.receive_began(now);
+    /// machine.pause();
+    /// assert!(machine.unwants_receive());
+    /// ```
     #[inline]
     pub fn unwants_receive(&self) -> bool {
         self.flags.has(Flags::RECEIVING) && !self.may_receive()
@@ -36,6 +54,18 @@ impl Machine {
 
     /// The bytes to send now, if any; until [`sent`](Self::sent) they are in
     /// flight, and still count in the output's length.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// let bytes = machine.next_send(now).unwrap();
+    /// assert_eq!(bytes.single(), Some(&b"hello"[..]));
+    /// // One send at a time.
+    /// assert!(machine.next_send(now).is_none());
+    /// ```
     #[inline]
     pub fn next_send(&mut self, now: Tick) -> Option<Pinned> {
         if self.output.is_empty()
@@ -56,6 +86,19 @@ impl Machine {
     }
 
     /// Whether the end of our side is to be sent now.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"last").unwrap();
+    /// machine.finish_write();
+    /// assert!(!machine.wants_shutdown());
+    /// let _sent = machine.next_send(now);
+    /// machine.sent(now, Ok(4));
+    /// assert!(machine.wants_shutdown());
+    /// ```
     #[inline]
     pub fn wants_shutdown(&self) -> bool {
         self.flags.has(Flags::FINISH_WRITE)
@@ -70,6 +113,14 @@ impl Machine {
     }
 
     /// When it wants to be told the time, if at all.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert_eq!(machine.wake_at(), None);
+    /// ```
     pub fn wake_at(&self) -> Option<Tick> {
         let rare = self.rare.as_ref()?;
         if self.flags.has(Flags::CLOSED) {
@@ -93,6 +144,16 @@ impl Machine {
     }
 
     /// Whether the machine has something to tell.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// assert!(machine.has_events());
+    /// machine.next_event();
+    /// assert!(!machine.has_events());
+    /// ```
     #[inline]
     pub fn has_events(&self) -> bool {
         let mut tell = Flags::TELL_ANY;
