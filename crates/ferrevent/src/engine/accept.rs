@@ -34,6 +34,11 @@ impl<O> Listener<O> {
 }
 
 /// What a listener is doing.
+///
+/// ```
+/// use ferrevent::engine::Listening;
+/// println!("{:?}", Listening::Resting);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Listening {
@@ -48,6 +53,20 @@ pub enum Listening {
 impl<S, O> Engine<S, O> {
     /// A listener over a listening, non-blocking socket. `None` when the
     /// table is full.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    /// let fd = socket::listening(engine.backend().sys(), &address, &socket::ListenOptions::default())?;
+    /// let token = engine.add_listener(fd, Priority(0), "mine").unwrap();
+    /// assert!(engine.contains(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn add_listener(&mut self, fd: OwnedFd, priority: Priority, owner: O) -> Option<Token> {
         let backend = &self.backend;
         let token = self.table.insert_with(|token| {
@@ -67,6 +86,20 @@ impl<S, O> Engine<S, O> {
 
     /// Stops a listener from taking connections, or lets it go on. Returns
     /// whether there is such a listener.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    /// let fd = socket::listening(engine.backend().sys(), &address, &socket::ListenOptions::default())?;
+    /// let token = engine.add_listener(fd, Priority(0), "mine").unwrap();
+    /// assert!(engine.pause_listener(token, true));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn pause_listener(&mut self, token: Token, pause: bool) -> bool {
         let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
             return false;
@@ -189,6 +222,20 @@ impl<S, O> Engine<S, O> {
     }
 
     /// The socket of a listener, to ask for its address.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    /// let fd = socket::listening(engine.backend().sys(), &address, &socket::ListenOptions::default())?;
+    /// let token = engine.add_listener(fd, Priority(0), "mine").unwrap();
+    /// println!("{:?}", engine.listener_port(token).and_then(socket::local));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn listener_port(&mut self, token: Token) -> Option<&Port> {
         match self.table.get_mut(token)? {
             Entry::Listener(listener) => listener.port.as_ref(),

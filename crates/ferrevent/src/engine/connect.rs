@@ -11,6 +11,20 @@ use super::Engine;
 use super::entry::{Entry, StreamEntry};
 
 /// Where to connect, and from where.
+///
+/// ```
+/// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+/// # use ferrevent::{Readiness, StreamConfig};
+/// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+/// let target = Target {
+///     addresses: [SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 7)))].into(),
+///     bind: None,
+/// };
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Target {
     /// The addresses, tried in order. Empty while a host name is being
@@ -23,6 +37,22 @@ pub struct Target {
 impl<S, O> Engine<S, O> {
     /// A stream that connects. Errors are told through the stream itself.
     /// `None` when the table is full.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let target = Target {
+    ///     addresses: [SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 7)))].into(),
+    ///     bind: None,
+    /// };
+    /// let token = engine.connect(target, StreamConfig::DEFAULT, "mine").unwrap();
+    /// assert!(engine.contains(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn connect(&mut self, target: Target, config: StreamConfig, owner: S) -> Option<Token> {
         let now = self.now;
         let resolving = target.addresses.is_empty();
@@ -43,6 +73,22 @@ impl<S, O> Engine<S, O> {
     }
 
     /// The addresses of a host name have come, or none will.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let target = Target {
+    ///     addresses: [].into(),
+    ///     bind: None,
+    /// };
+    /// let token = engine.connect(target, StreamConfig::DEFAULT, "mine").unwrap();
+    /// engine.resolved(token, Err(std::io::Error::other("no such host")));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn resolved(&mut self, token: Token, outcome: io::Result<Vec<SockAddr>>) {
         match outcome {
             Ok(addresses) => {

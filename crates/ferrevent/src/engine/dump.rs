@@ -8,6 +8,19 @@ use super::entry::Entry;
 
 impl<S, O> Engine<S, O> {
     /// One line for everything registered, for a person to read.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// print!("{}", engine.dump());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn dump(&mut self) -> String {
         let mut text = String::new();
         for (token, entry) in self.table.iter_mut() {

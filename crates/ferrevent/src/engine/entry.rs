@@ -12,6 +12,11 @@ use super::watch::{Descriptor, Watch};
 use super::{TURN_BYTES, TURN_OPS};
 
 /// Which queue something's events go to: 0 is served first.
+///
+/// ```
+/// use ferrevent::engine::Priority;
+/// assert!(Priority(0) < Priority(1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Priority(pub u8);
 
@@ -55,6 +60,22 @@ impl<S, O> Entry<S, O> {
 }
 
 /// A stream as the engine keeps it, and as its driver holds it while it runs.
+///
+/// ```
+/// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+/// # use ferrevent::{Readiness, StreamConfig};
+/// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+/// let (near, far) = socket::pair()?;
+/// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+/// let stream = engine.take(token).unwrap();
+/// assert_eq!(stream.owner, "mine");
+/// engine.put_back(stream);
+/// # drop(far);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct StreamEntry<S> {
     /// The state of the stream.
@@ -124,16 +145,64 @@ impl<S> StreamEntry<S> {
     }
 
     /// Its key.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let stream = engine.take(token).unwrap();
+    /// assert_eq!(stream.token(), token);
+    /// engine.put_back(stream);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn token(&self) -> Token {
         self.token
     }
 
     /// Its descriptor's port; none before a host name is resolved.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let stream = engine.take(token).unwrap();
+    /// assert!(stream.port().is_some());
+    /// engine.put_back(stream);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn port(&self) -> Option<&Port> {
         self.port.as_ref()
     }
 
     /// Sets the queue of its events.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let mut stream = engine.take(token).unwrap();
+    /// stream.set_priority(Priority(1));
+    /// engine.put_back(stream);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_priority(&mut self, priority: Priority) {
         self.priority = priority;
     }

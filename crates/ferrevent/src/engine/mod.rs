@@ -45,6 +45,27 @@ const STARVED_REST: Duration = Duration::from_millis(250);
 
 /// The engine. `S` is what the driver keeps with every stream, `O` what it
 /// keeps with everything else.
+///
+/// ```
+/// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+/// # use ferrevent::{Readiness, StreamConfig};
+/// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+/// let token = engine.add_timer(Priority(0), "mine").unwrap();
+/// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+/// while !engine.is_empty() {
+///     let patience = engine.patience(None);
+///     engine.wait(patience)?;
+///     while let Some(happening) = engine.next() {
+///         if let Happening::Timer(token) = happening {
+///             engine.remove(token);
+///         }
+///     }
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Engine<S, O> {
     backend: Arc<Backend>,
@@ -76,6 +97,14 @@ enum Work {
 
 impl<S, O> Engine<S, O> {
     /// An engine over a backend, with this many priorities (at least 1).
+    ///
+    /// ```
+    /// use ferrevent::engine::Engine;
+    /// use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let engine: Engine<(), ()> = Engine::new(backend.into(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new(backend: Arc<Backend>, priorities: u8) -> Self {
         let now = backend.sys().now();
         Self {
@@ -94,16 +123,50 @@ impl<S, O> Engine<S, O> {
     }
 
     /// The backend, for those who wake it.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// engine.backend().wake()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn backend(&self) -> &Arc<Backend> {
         &self.backend
     }
 
     /// The time of this turn: read once after the wait.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let now = engine.now();
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn now(&self) -> Tick {
         self.now
     }
 
     /// Reads the clock again, for a driver that has worked for long.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let before = engine.now();
+    /// assert!(engine.refresh_now() >= before);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn refresh_now(&mut self) -> Tick {
         self.now = self.now.max(self.backend.sys().now());
         self.now
@@ -111,22 +174,72 @@ impl<S, O> Engine<S, O> {
 
     /// How many registrations there are: streams, listeners, timers, watches
     /// and user events.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// assert_eq!(engine.len(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
     /// Whether nothing is registered.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// assert!(engine.is_empty());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether the key belongs to something that is still registered.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// assert!(engine.contains(token));
+    /// engine.remove(token);
+    /// assert!(!engine.contains(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn contains(&self, token: Token) -> bool {
         self.table.contains(token)
     }
 
     /// Sets the queue of something's events; a number past the last means the
     /// last. Returns whether there is such a thing.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// assert!(engine.set_priority(token, Priority(0)));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_priority(&mut self, token: Token, priority: Priority) -> bool {
         self.table
             .get_mut(token)
@@ -135,6 +248,17 @@ impl<S, O> Engine<S, O> {
     }
 
     /// How many priorities there are.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// assert_eq!(engine.priorities(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn priorities(&self) -> u8 {
         u8::try_from(self.queues.len()).unwrap_or(u8::MAX)
     }
@@ -144,6 +268,18 @@ impl<S, O> Engine<S, O> {
     ///
     /// # Errors
     /// When a watched descriptor is refused; everything else goes on.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let other = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None))?;
+    /// engine.use_backend(other.into())?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn use_backend(&mut self, backend: Arc<Backend>) -> io::Result<()> {
         self.backend = backend;
         self.waiter = self.backend.waiter();

@@ -10,6 +10,23 @@ impl<S, O> Engine<S, O> {
     /// Joins two streams both ways. From now on their bytes go to each other,
     /// and they tell only of being opened and closed. Returns false when one
     /// of them does not exist or is running, or both are the same.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let (other, beyond) = socket::pair()?;
+    /// let other = engine.add_stream(other, PortKind::Socket, "other").unwrap();
+    /// assert!(engine.pipe(token, other));
+    /// # drop(beyond);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn pipe(&mut self, a: Token, b: Token) -> bool {
         if a == b || !self.is_stream(a) || !self.is_stream(b) {
             return false;

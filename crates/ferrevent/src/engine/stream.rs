@@ -124,6 +124,20 @@ fn complete(machine: &mut Machine, share: &mut Share, now: Tick, completion: Com
 impl<S, O> Engine<S, O> {
     /// A stream over a connected descriptor, which is made non-blocking.
     /// `None` when the table is full.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// assert!(engine.contains(token));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn add_stream(&mut self, fd: OwnedFd, kind: PortKind, owner: S) -> Option<Token> {
         let backend = &self.backend;
         let token = self.table.insert_with(|token| {
@@ -140,6 +154,23 @@ impl<S, O> Engine<S, O> {
     }
 
     /// Takes a stream out of the table, to run what belongs to it.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let stream = engine.take(token).unwrap();
+    /// // While it is out its key stays valid, but nobody else may have it.
+    /// assert!(engine.take(token).is_none());
+    /// engine.put_back(stream);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[inline]
     pub fn take(&mut self, token: Token) -> Option<Box<StreamEntry<S>>> {
         if !matches!(self.table.get_mut(token)?, Entry::Stream(_)) {
@@ -153,6 +184,24 @@ impl<S, O> Engine<S, O> {
 
     /// Pursues what a stream that was taken out now wants. Returns whether it
     /// has something to tell at once.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let mut stream = engine.take(token).unwrap();
+    /// stream.machine.write(b"hello").unwrap();
+    /// while stream.machine.next_event().is_some() || engine.pursue(&mut stream) {}
+    /// assert_eq!(stream.machine.sent_bytes(), 5);
+    /// engine.put_back(stream);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[inline]
     pub fn pursue(&mut self, stream: &mut StreamEntry<S>) -> bool {
         stream.share.begin(self.turn);
@@ -175,6 +224,24 @@ impl<S, O> Engine<S, O> {
 
     /// Puts a stream back that has nothing to tell now. One that is over and
     /// has told so is removed; what the driver kept with it comes back.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let mut stream = engine.take(token).unwrap();
+    /// stream.machine.close(ferrevent::CloseReason::Closed);
+    /// while stream.machine.next_event().is_some() {}
+    /// assert_eq!(engine.put_back(stream), Some("mine"));
+    /// assert!(!engine.contains(token));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[inline]
     pub fn put_back(&mut self, mut stream: Box<StreamEntry<S>>) -> Option<S> {
         let token = stream.token;
@@ -195,6 +262,22 @@ impl<S, O> Engine<S, O> {
     }
 
     /// Has a stream run in this turn, or in the next one if this one is over.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// engine.queue_stream(token);
+    /// engine.wait(Some(Duration::ZERO))?;
+    /// assert!(matches!(engine.next(), Some(Happening::Stream(told)) if told == token));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn queue_stream(&mut self, token: Token) {
         if let Some(Entry::Stream(stream)) = self.table.get_mut(token)
             && !stream.queued
@@ -206,6 +289,20 @@ impl<S, O> Engine<S, O> {
 
     /// Works on a stream in the table from outside its callbacks, and has it
     /// run. `None` when there is no such stream or it is running.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// engine.with_stream(token, |stream, _| stream.machine.pause());
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn with_stream<R>(
         &mut self,
         token: Token,
@@ -221,6 +318,20 @@ impl<S, O> Engine<S, O> {
     }
 
     /// A stream in the table, to look at; none while it is running.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// assert_eq!(engine.stream(token).map(|stream| stream.owner), Some("mine"));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn stream(&mut self, token: Token) -> Option<&StreamEntry<S>> {
         match self.table.get_mut(token)? {
             Entry::Stream(stream) => Some(stream),
@@ -229,12 +340,40 @@ impl<S, O> Engine<S, O> {
     }
 
     /// Sets the limits and timeouts of a stream.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// assert!(engine.configure(token, StreamConfig::DEFAULT));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn configure(&mut self, token: Token, config: StreamConfig) -> bool {
         self.with_stream(token, |stream, now| stream.machine.configure(now, config))
             .is_some()
     }
 
     /// Every stream's key, for a driver that ends them all.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// assert_eq!(engine.streams(), [token]);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn streams(&mut self) -> Vec<Token> {
         self.table
             .iter_mut()
@@ -353,6 +492,20 @@ impl<S, O> Engine<S, O> {
     }
 
     /// Closes every stream for this reason without telling anybody.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// assert_eq!(engine.drop_stream(token), Some("mine"));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn drop_stream(&mut self, token: Token) -> Option<S> {
         let mut stream = self.take(token)?;
         stream.machine.close(CloseReason::Closed);

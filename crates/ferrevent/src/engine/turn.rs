@@ -10,6 +10,24 @@ use super::entry::{Entry, Timer, User};
 use super::{Engine, Priority, Work};
 
 /// Something for the driver to do.
+///
+/// ```
+/// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+/// # use ferrevent::{Readiness, StreamConfig};
+/// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+/// # use std::time::Duration;
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+/// let token = engine.add_timer(Priority(0), "mine").unwrap();
+/// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+/// let patience = engine.patience(None);
+/// engine.wait(patience)?;
+/// match engine.next() {
+///     Some(Happening::Timer(due)) => assert_eq!(due, token),
+///     other => println!("{other:?}"),
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Happening {
@@ -39,6 +57,19 @@ pub enum Happening {
 impl<S, O> Engine<S, O> {
     /// How long a wait may last: not at all while something is to be done,
     /// else until the next timer, and no longer than `limit`.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// assert!(engine.patience(None) <= Some(Duration::from_millis(1)));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn patience(&mut self, limit: Option<Duration>) -> Option<Duration> {
         if !self.later.is_empty() || self.queues.iter().any(|queue| !queue.is_empty()) {
             return Some(Duration::ZERO);
@@ -58,6 +89,17 @@ impl<S, O> Engine<S, O> {
     ///
     /// # Errors
     /// Those of the backend's wait.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// engine.wait(Some(Duration::from_millis(1)))?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
         let mut incoming = std::mem::take(&mut self.incoming);
         let outcome = self.backend.wait(&mut self.waiter, patience, &mut incoming);
@@ -78,6 +120,20 @@ impl<S, O> Engine<S, O> {
 
     /// The next thing to do in this turn, in order of priority; `None` when
     /// the turn is over.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// engine.raise(token);
+    /// assert!(matches!(engine.next(), Some(Happening::User(_))));
+    /// assert!(engine.next().is_none());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[expect(clippy::should_implement_trait, reason = "it does not end for ever")]
     pub fn next(&mut self) -> Option<Happening> {
         while let Some(work) = self.queues.iter_mut().find_map(|queue| queue.pop_front()) {
@@ -159,6 +215,18 @@ impl<S, O> Engine<S, O> {
 impl<S, O> Engine<S, O> {
     /// A timer, not yet armed. `None` when the table is full: when four
     /// billion registrations exist.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn add_timer(&mut self, priority: Priority, owner: O) -> Option<Token> {
         self.table.insert_with(|_| {
             Entry::Timer(Box::new(Timer {
@@ -172,6 +240,19 @@ impl<S, O> Engine<S, O> {
 
     /// Arms a timer, or arms it anew; what it had queued is revoked. Returns
     /// whether the timer exists.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_secs(1)));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn arm_timer(&mut self, token: Token, deadline: Tick) -> bool {
         let Some(Entry::Timer(timer)) = self.table.get_mut(token) else {
             return false;
@@ -187,6 +268,20 @@ impl<S, O> Engine<S, O> {
     }
 
     /// Disarms a timer. Returns whether it was armed.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// assert!(engine.disarm_timer(token));
+    /// assert!(!engine.disarm_timer(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn disarm_timer(&mut self, token: Token) -> bool {
         let Some(Entry::Timer(timer)) = self.table.get_mut(token) else {
             return false;
@@ -200,6 +295,21 @@ impl<S, O> Engine<S, O> {
     }
 
     /// Removes a timer that is neither armed nor due.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
+    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
+    /// engine.disarm_timer(token);
+    /// engine.remove_idle_timer(token);
+    /// assert!(!engine.contains(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn remove_idle_timer(&mut self, token: Token) {
         if let Some(Entry::Timer(timer)) = self.table.get_mut(token)
             && timer.armed.is_none()
@@ -210,6 +320,18 @@ impl<S, O> Engine<S, O> {
     }
 
     /// An event that is raised by its owner and nobody else.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// assert!(engine.contains(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn add_user(&mut self, priority: Priority, owner: O) -> Option<Token> {
         self.table.insert_with(|_| {
             Entry::User(Box::new(User {
@@ -222,6 +344,18 @@ impl<S, O> Engine<S, O> {
 
     /// Raises a user event; raising it again before it was given out changes
     /// nothing. Returns whether it exists.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// assert!(engine.raise(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn raise(&mut self, token: Token) -> bool {
         let Some(Entry::User(user)) = self.table.get_mut(token) else {
             return false;
@@ -234,6 +368,19 @@ impl<S, O> Engine<S, O> {
 
     /// Takes what the driver keeps with a listener, timer, watch or user
     /// event, to run it; [`put_owner`](Self::put_owner) gives it back.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// assert_eq!(engine.take_owner(token), Some("mine"));
+    /// engine.put_owner(token, "mine");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn take_owner(&mut self, token: Token) -> Option<O> {
         match self.table.get_mut(token)? {
             Entry::Listener(listener) => listener.owner.take(),
@@ -246,6 +393,19 @@ impl<S, O> Engine<S, O> {
 
     /// Gives back what [`take_owner`](Self::take_owner) took; dropped when
     /// its registration has been removed meanwhile.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// engine.take_owner(token);
+    /// engine.put_owner(token, "somebody else's");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn put_owner(&mut self, token: Token, owner: O) {
         let slot = match self.table.get_mut(token) {
             Some(Entry::Listener(listener)) => &mut listener.owner,
@@ -259,6 +419,19 @@ impl<S, O> Engine<S, O> {
 
     /// Removes a listener, timer, watch or user event, and revokes what it
     /// had queued. Returns whether there was one.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// assert!(engine.remove(token));
+    /// assert!(!engine.remove(token));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn remove(&mut self, token: Token) -> bool {
         match self.table.get_mut(token) {
             None | Some(Entry::Stream(_) | Entry::Descriptor(_)) => return false,

@@ -69,6 +69,12 @@ impl<O> Watch<O> {
 }
 
 /// What of a descriptor is interesting.
+///
+/// ```
+/// use ferrevent::Readiness;
+/// use ferrevent::engine::Interest;
+/// let both: Interest = Readiness::READ.with(Readiness::WRITE);
+/// ```
 pub type Interest = Readiness;
 
 /// How a descriptor is watched.
@@ -97,6 +103,11 @@ pub struct Registration {
 
 impl Registration {
     /// Level-triggered and persistent, without a timeout.
+    ///
+    /// ```
+    /// use ferrevent::{Readiness, engine::Registration};
+    /// assert!(Registration::new(Readiness::READ).timeout.is_none());
+    /// ```
     pub fn new(interest: Interest) -> Self {
         Self {
             interest,
@@ -117,6 +128,23 @@ impl<S, O> Engine<S, O> {
     /// watched already with the other triggering; `AlreadyExists` when a
     /// stream owns it; `Unsupported` for edge-triggering on a backend without
     /// it; else what the kernel says (`EPERM`: this file cannot be polled).
+    ///
+    /// ```
+    /// # use std::os::fd::AsFd;
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let token = engine.add_watch(near.as_fd(), Registration::new(Readiness::WRITE), "mine")?;
+    /// engine.wait(None)?;
+    /// assert!(matches!(engine.next(), Some(Happening::Watch(told, _)) if told == token));
+    /// engine.remove(token);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn add_watch(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -161,6 +189,28 @@ impl<S, O> Engine<S, O> {
     ///
     /// # Errors
     /// `NotFound` when there is no such registration, else the kernel's.
+    ///
+    /// ```
+    /// # use std::os::fd::AsFd;
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let once = Registration {
+    ///     persistent: false,
+    ///     ..Registration::new(Readiness::WRITE)
+    /// };
+    /// let token = engine.add_watch(near.as_fd(), once, "mine")?;
+    /// engine.wait(None)?;
+    /// engine.next();
+    /// engine.arm_watch(token)?;
+    /// engine.remove(token);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn arm_watch(&mut self, token: Token) -> io::Result<()> {
         let Some(Entry::Watch(watch)) = self.table.get_mut(token) else {
             return Err(io::Error::from(io::ErrorKind::NotFound));
