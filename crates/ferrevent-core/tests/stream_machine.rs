@@ -27,6 +27,8 @@ struct Side {
     /// What this side's kernel has sent and the other's has not yet given up.
     wire: VecDeque<u8>,
     ended: bool,
+    /// A send failed because the peer was not there.
+    lost: bool,
     told: Vec<Told>,
     /// The owner leaves bytes in its input on purpose.
     lazy: bool,
@@ -85,6 +87,7 @@ impl World {
             read: 0,
             wire: VecDeque::new(),
             ended: false,
+            lost: false,
             told: Vec::new(),
             lazy: false,
         };
@@ -118,6 +121,12 @@ impl World {
                         io::ErrorKind::OutOfMemory
                     };
                     self.sides[s].machine.sent(now, Err(kind.into()));
+                    self.sides[s].lost |= by_peer;
+                    if self.sides.iter().all(|side| side.lost) {
+                        // Nobody is left to end the connection but the kernel, which tells both.
+                        self.sides[0].ended = true;
+                        self.sides[1].ended = true;
+                    }
                 }
             }
             Action::FailReceive(s) => {
