@@ -210,6 +210,24 @@ impl Op {
 }
 
 impl Completion {
+    /// Whether the operation goes on by itself.
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        matches!(
+            self,
+            Completion::Received { armed: true, .. } | Completion::Accepted { armed: true, .. }
+        )
+    }
+
+    /// The same, of an operation that goes on by itself or does not.
+    pub(crate) fn armed(self, armed: bool) -> Self {
+        match self {
+            Completion::Received { result, .. } => Completion::Received { result, armed },
+            Completion::Accepted { result, .. } => Completion::Accepted { result, armed },
+            other => other,
+        }
+    }
+
     /// The same completion with another error.
     pub(crate) fn with_error(self, error: io::Error) -> Self {
         match self {

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ferrevent_core::buffer::Pinned;
-use socket2::{Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::op::Token;
 
@@ -22,8 +22,12 @@ use crate::op::Token;
 pub enum PortKind {
     /// A TCP socket: a short read means that it is drained.
     Tcp,
-    /// Any other stream socket. A read may stop short of what is there (a
-    /// unix socket's `SCM_RIGHTS`), so only the kernel's word counts.
+    /// A unix stream socket: a short read means that it is drained, unless
+    /// control data cut it short (`SCM_RIGHTS`, `SO_PASSCRED`; unix(7)),
+    /// which recvmsg(2) tells by `MSG_CTRUNC`.
+    Unix,
+    /// Any other socket: a read may stop short of what is there, so only the
+    /// kernel's word counts.
     Socket,
     /// A pipe, a terminal, anything else that can be polled.
     File,
@@ -45,8 +49,35 @@ impl PortKind {
         match socket.r#type() {
             Err(_) => PortKind::File,
             Ok(_) if socket.is_listener().unwrap_or(false) => PortKind::Listener,
-            Ok(Type::STREAM) if is_tcp(&socket) => PortKind::Tcp,
-            Ok(_) => PortKind::Socket,
+            Ok(kind) => Self::of_connection(&socket, kind),
+        }
+    }
+
+    /// Finds out what the connections of a listening socket are.
+    ///
+    /// ```
+    /// use ferrevent_os::PortKind;
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// assert_ne!(PortKind::accepted_by(&listener), PortKind::Listener);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn accepted_by(listener: &impl AsFd) -> Self {
+        let socket = SockRef::from(listener);
+        match socket.r#type() {
+            Err(_) => PortKind::Socket,
+            Ok(kind) => Self::of_connection(&socket, kind),
+        }
+    }
+
+    fn of_connection(socket: &SockRef<'_>, kind: Type) -> Self {
+        let is_unix = || {
+            let name = socket.local_addr();
+            name.is_ok_and(|name| name.domain() == Domain::UNIX)
+        };
+        match kind {
+            Type::STREAM if is_tcp(socket) => PortKind::Tcp,
+            Type::STREAM if is_unix() => PortKind::Unix,
+            _ => PortKind::Socket,
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 
-use ferrevent_core::buffer::{Block, Pinned};
+use ferrevent_core::buffer::{Block, Buffer, Pinned};
 
 use crate::op::{Accepted, Completion, Op, OpKind, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
@@ -22,6 +22,8 @@ const BLOCK: usize = 16 * 1024;
 const BULK_BLOCK: usize = 64 * 1024;
 /// Segments handed to one vectored send.
 const SLICES: usize = 16;
+/// Most bytes in one send that is attempted at once.
+const SEND_BYTES: usize = 256 * 1024;
 
 /// The event bits after which a short read says nothing.
 const SUSPICIOUS: Readiness = Readiness::PRIORITY
@@ -56,18 +58,24 @@ impl Port {
         interest
     }
 
-    /// On a level-triggered kernel: what it must be asked for from now on,
-    /// when that differs from what it was asked for before.
-    pub(crate) fn missing_interest(&self) -> Option<Readiness> {
-        let interest = self.armed.with(self.interest());
+    /// What the kernel must be asked for from now on, when that is more than
+    /// it was asked for before. `standing` is asked for whatever waits.
+    #[inline]
+    pub(crate) fn missing_interest(&self, standing: Readiness) -> Option<Readiness> {
+        let interest = self.armed.with(self.interest()).with(standing);
         (interest != self.armed).then_some(interest)
     }
 
-    /// On a level-triggered kernel, after an event: what it must be asked for
-    /// from now on, lest it report for ever what nobody waits for. Nothing at
-    /// all after a hang-up, which is reported whatever is asked.
-    pub(crate) fn excess_interest(&self, reported: Readiness) -> Option<Readiness> {
-        let wanted = self.interest();
+    /// After an event: what the kernel must be asked for from now on, lest it
+    /// report again and again what nobody waits for. Nothing at all after a
+    /// hang-up, which is reported whatever is asked.
+    #[inline]
+    pub(crate) fn excess_interest(
+        &self,
+        standing: Readiness,
+        reported: Readiness,
+    ) -> Option<Readiness> {
+        let wanted = self.interest().with(standing);
         if reported.any(Readiness::ERROR) && wanted.is_none() {
             return Some(Readiness::NONE);
         }
@@ -169,26 +177,34 @@ impl Port {
         } else {
             BLOCK
         };
-        let mut block = Block::with_capacity_at_least(size);
-        let result = match sys.receive(self.fd.as_fd(), self.is_socket(), block.as_mut_slice()) {
+        let mut cut = false;
+        let fd = self.fd.as_fd();
+        let outcome = Block::fill_with(size, |room| {
+            if self.kind == PortKind::Unix && self.flags.has(Flags::EDGE) {
+                sys.receive_message(fd, room, &mut cut)
+            } else {
+                sys.receive(fd, self.is_socket(), room)
+            }
+        });
+        let result = match outcome {
             Err(error) if would_block(&error) => {
                 self.ready = self.ready.without(Readiness::READ);
                 self.flags.set(Flags::THOROUGH, false);
                 return None;
             }
             Err(error) => Err(error),
-            Ok(0) => Ok(Received::End),
-            Ok(len) => {
+            Ok((_, 0)) => Ok(Received::End),
+            Ok((block, len)) => {
                 self.judge_bulk(len);
-                self.judge_read(len, block.capacity());
+                self.judge_read(len, size, cut);
                 Ok(Received::Bytes(block, len))
             }
         };
-        self.flags.set(Flags::RECEIVING, false);
-        Some(Completion::Received {
-            result,
-            armed: false,
-        })
+        // With the socket drained the operation waits on, as a multishot
+        // receive does; else the owner asks again, at its own pace.
+        let armed = matches!(result, Ok(Received::Bytes(..))) && !self.ready.any(Readiness::READ);
+        self.flags.set(Flags::RECEIVING, armed);
+        Some(Completion::Received { result, armed })
     }
 
     /// Decides how large a block the next receive takes: a burst often ends
@@ -203,11 +219,12 @@ impl Port {
     }
 
     /// Decides whether more can be read without asking the kernel again.
-    fn judge_read(&mut self, len: usize, capacity: usize) {
+    fn judge_read(&mut self, len: usize, capacity: usize, cut: bool) {
         let drained = if self.flags.has(Flags::EDGE) {
-            // Out-of-band data stops a read at its mark, and an end or an
-            // error lies behind the last byte: then only EAGAIN counts.
-            self.kind == PortKind::Tcp && len < capacity && !self.flags.has(Flags::THOROUGH)
+            // Out-of-band data and control data stop a read at their mark,
+            // and an end or an error lies behind the last byte: then only
+            // EAGAIN counts.
+            len < capacity && !cut && !self.flags.has(Flags::THOROUGH)
         } else {
             // Level-triggered: the kernel will say it again.
             true
@@ -229,14 +246,59 @@ impl Port {
                 None
             }
             Ok(sent) => {
-                if sent < bytes.len() && bytes.file_range().is_none() {
-                    // A short write means that the kernel's buffer is full;
-                    // it will tell when it has room.
-                    self.ready = self.ready.without(Readiness::WRITE);
+                if bytes.file_range().is_none() {
+                    self.judge_send(sent, bytes.len());
                 }
                 Some(Completion::Sent(Ok(sent)))
             }
             failed => Some(Completion::Sent(failed)),
+        }
+    }
+
+    /// Sends what the kernel takes at once; `None` when an operation must
+    /// wait for it, or see to a file.
+    #[inline]
+    pub(crate) fn send_at_once(&mut self, sys: &Sys, output: &Buffer) -> Option<io::Result<usize>> {
+        let first = output.chunk();
+        if !self.ready.any(Readiness::WRITE) || first.is_empty() {
+            return None;
+        }
+        let (fd, socket) = (self.fd.as_fd(), self.is_socket());
+        let (tried, outcome) = if first.len() == output.len() || first.len() >= SEND_BYTES {
+            let first = &first[..first.len().min(SEND_BYTES)];
+            (first.len(), sys.send(fd, socket, first))
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = output.io_slices(&mut slices);
+            let mut tried = 0;
+            for (index, slice) in slices[..count].iter().enumerate() {
+                if tried + slice.len() > SEND_BYTES {
+                    count = index;
+                    break;
+                }
+                tried += slice.len();
+            }
+            (tried, sys.send_vectored(fd, socket, &slices[..count]))
+        };
+        match outcome {
+            Err(error) if would_block(&error) => {
+                self.ready = self.ready.without(Readiness::WRITE);
+                None
+            }
+            Ok(sent) => {
+                self.judge_send(sent, tried);
+                Some(Ok(sent))
+            }
+            failed => Some(failed),
+        }
+    }
+
+    /// A short write means that the kernel's buffer is full; it will tell
+    /// when it has room.
+    #[inline]
+    fn judge_send(&mut self, sent: usize, tried: usize) {
+        if sent < tried {
+            self.ready = self.ready.without(Readiness::WRITE);
         }
     }
 

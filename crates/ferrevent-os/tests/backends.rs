@@ -195,10 +195,38 @@ fn an_end_comes_after_the_last_byte() {
 }
 
 #[test]
+fn a_receive_that_completes_at_once_is_told_what_comes_later() {
+    on_every_backend(|rig| {
+        // A socket of no known kind is watched level by level.
+        for kind in [PortKind::Unix, PortKind::Socket] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let mut port = rig.open(near, kind, Token(7));
+            assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
+            let at_once = rig.backend.cancel(&mut port, OpKind::Receive);
+            let canceled = rig.finish(&mut port, at_once);
+            assert!(matches!(
+                canceled,
+                Completion::Received { result: Err(error), .. } if is_canceled(&error)
+            ));
+            far.write_all(b"a").unwrap();
+            // The event comes while nobody receives.
+            rig.quiet(&mut port);
+            let later = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                far.write_all(b"b").map(|()| far)
+            });
+            assert_eq!(rig.receive(&mut port, 2), b"ab");
+            later.join().unwrap().unwrap();
+            rig.backend.close(port);
+        }
+    });
+}
+
+#[test]
 fn a_send_completes_with_what_was_taken() {
     on_every_backend(|rig| {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut port = rig.open(near, PortKind::Socket, Token(7));
+        let mut port = rig.open(near, PortKind::Unix, Token(7));
         let sent: Vec<u8> = (0..3_000_000u32).map(|n| (n >> 3) as u8).collect();
         let reader = thread::spawn(move || {
             // Late, so that the kernel's buffer fills first.
@@ -228,7 +256,7 @@ fn a_send_completes_with_what_was_taken() {
 fn a_send_to_a_peer_that_left_fails() {
     on_every_backend(|rig| {
         let (near, far) = UnixStream::pair().unwrap();
-        let mut port = rig.open(near, PortKind::Socket, Token(7));
+        let mut port = rig.open(near, PortKind::Unix, Token(7));
         drop(far);
         let at_once = rig.backend.submit(&mut port, send_of(b"lost"));
         match rig.finish(&mut port, at_once) {
@@ -244,7 +272,7 @@ fn a_canceled_receive_completes_once_and_loses_nothing() {
     on_every_backend(|rig| {
         for late in [false, true] {
             let (near, mut far) = UnixStream::pair().unwrap();
-            let mut port = rig.open(near, PortKind::Socket, Token(7));
+            let mut port = rig.open(near, PortKind::Unix, Token(7));
             assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
             if late {
                 // The bytes race the cancel.
@@ -332,14 +360,14 @@ fn connections_are_made_taken_and_refused() {
 fn a_closed_port_is_heard_of_no_more_by_a_new_one() {
     on_every_backend(|rig| {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut port = rig.open(near, PortKind::Socket, Token(7));
+        let mut port = rig.open(near, PortKind::Unix, Token(7));
         assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
         let _ = rig.backend.submit(&mut port, send_of(b"gone"));
         let _ = far.write_all(b"too late");
         rig.backend.close(port);
         // Very likely the same descriptor number, and another token.
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut port = rig.open(near, PortKind::Socket, Token(9));
+        let mut port = rig.open(near, PortKind::Unix, Token(9));
         assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
         rig.quiet(&mut port);
         far.write_all(b"new").unwrap();

@@ -43,8 +43,9 @@ pub trait Handler {
     fn readable(&mut self, stream: &mut Stream<'_>);
 
     /// The output has fallen to its low watermark: there is room to write.
+    /// The default body asks not to be called again.
     fn writable(&mut self, stream: &mut Stream<'_>) {
-        let _ = stream;
+        stream.core.machine.set_tells_writable(false);
     }
 
     /// The peer has ended its side, after every byte that was told. By

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Blocks that arrive with no more than this are emptied into the tail or a smaller block.
-const SPARSE: usize = 1024;
+pub(super) const SPARSE: usize = 1024;
 
 impl Buffer {
     /// Copies `data` to the back.
@@ -126,7 +126,8 @@ impl Buffer {
         check_filled(&block, filled)?;
         self.begin_append(filled)?;
         let before = self.len;
-        if filled > SPARSE {
+        let dense = filled > SPARSE || (before == 0 && block.fits(filled));
+        if dense && filled > 0 {
             self.push_back(Segment::block(block.into_extent(), filled));
         } else if self.tail_mut().fill_all(&block.as_slice()[..filled]) {
             self.len += filled;
@@ -403,11 +404,10 @@ pub(super) fn check_filled(block: &Block, filled: usize) -> Result<(), BufferErr
 
 /// A segment of the first `filled` bytes of a block, in a smaller block if they are few.
 pub(super) fn dense_segment(block: Block, filled: usize) -> Segment {
-    let class = BlockClass::fitting(filled);
-    if filled > SPARSE || class >= block.class() {
+    if filled > SPARSE || block.fits(filled) {
         return Segment::block(block.into_extent(), filled);
     }
-    let mut segment = Segment::block(Extent::take(class), 0);
+    let mut segment = Segment::block(Extent::take(BlockClass::fitting(filled)), 0);
     segment.fill(&block.as_slice()[..filled]);
     segment
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, mem, sync::Arc};
 
-use super::pool;
+use super::{append::SPARSE, pool};
 
 /// The sizes in which blocks come.
 ///
@@ -172,6 +172,47 @@ impl Block {
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // A `Block` is never shared, so the second arm is never taken.
         self.extent.bytes_mut().unwrap_or_default()
+    }
+
+    /// Takes a block with room for at least `n` bytes (see
+    /// [`with_capacity_at_least`](Self::with_capacity_at_least)), has it filled from its start,
+    /// and returns it with the number of bytes that `fill` says it wrote. When these are 1024 or
+    /// fewer they come in a smaller block that suits them, and the larger one goes back to the
+    /// pool at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill`; then no block is taken.
+    ///
+    /// ```
+    /// use ferrevent_core::buffer::{Block, BlockClass};
+    ///
+    /// let mut source: &[u8] = b"hello";
+    /// let (block, filled) =
+    ///     Block::fill_with(16384, |room| std::io::Read::read(&mut source, room))?;
+    /// assert_eq!(block.as_slice()[..filled], *b"hello");
+    /// assert_eq!(block.class(), BlockClass::B512);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn fill_with<E>(
+        n: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<(Block, usize), E> {
+        let mut block = Block::with_capacity_at_least(n);
+        let filled = fill(block.as_mut_slice())?;
+        if filled > SPARSE || block.fits(filled) {
+            return Ok((block, filled));
+        }
+        let mut small = Block::with_capacity_at_least(filled);
+        small.as_mut_slice()[..filled].copy_from_slice(&block.as_slice()[..filled]);
+        Ok((small, filled))
+    }
+
+    /// Whether no smaller block would hold `n` bytes.
+    #[inline]
+    pub(super) fn fits(&self, n: usize) -> bool {
+        self.class() <= BlockClass::fitting(n)
     }
 
     #[inline]

@@ -243,12 +243,18 @@ impl Buffer {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn forget_reservation(&mut self) {
         if self.flags & RESERVED != 0 {
-            self.flags &= !RESERVED;
-            self.reserved = 0;
-            self.pop_empty_tail();
+            self.drop_reservation();
         }
+    }
+
+    #[cold]
+    fn drop_reservation(&mut self) {
+        self.flags &= !RESERVED;
+        self.reserved = 0;
+        self.pop_empty_tail();
     }
 
     /// Drops the last segment if it has no bytes.

@@ -1,15 +1,20 @@
 //! epoll(7).
 //!
-//! A TCP socket is registered once, edge-triggered for both directions, and
-//! what is ready is remembered on its port: no `epoll_ctl` after the first. On
-//! other descriptors a short read proves nothing, so they are level-triggered
-//! and asked for no more than the waiting operations need: interest in
-//! reading stays, interest in writing comes with the first `EAGAIN` and goes
-//! at the first event that nobody waits for.
+//! A stream socket is registered once, edge-triggered, and what is ready is
+//! remembered on its port: no `epoll_ctl` after the first. TCP is registered
+//! for both directions. A unix socket would report room at every byte that its
+//! peer takes, so there interest in writing comes with the first `EAGAIN` and
+//! goes at the first event that nobody waits for.
+//!
+//! On other descriptors a short read proves nothing, so they are
+//! level-triggered and asked for no more than the waiting operations need:
+//! interest in reading stays, interest in writing comes and goes as above.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
+
+use ferrevent_core::buffer::Buffer;
 
 use super::{Event, What};
 use crate::op::{Completion, Op, OpKind, Token};
@@ -22,8 +27,10 @@ const WAKE: u64 = u64::MAX;
 const FIRST_BATCH: usize = 128;
 const LARGEST_BATCH: usize = 1024;
 
-const EDGE_ALL: u32 =
-    (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+/// What an edge-triggered port is always asked for.
+const EDGE: Readiness = Readiness::READ
+    .with(Readiness::CLOSED)
+    .with(Readiness::PRIORITY);
 
 #[derive(Debug)]
 pub(super) struct Backend {
@@ -70,7 +77,8 @@ impl Backend {
 
     pub(super) fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
         let mut port = Port::new(fd, kind, token);
-        port.flags.set(Flags::EDGE, kind == PortKind::Tcp);
+        let edge = matches!(kind, PortKind::Tcp | PortKind::Unix);
+        port.flags.set(Flags::EDGE, edge);
         port.ready = Readiness::WRITE;
         port
     }
@@ -83,19 +91,35 @@ impl Backend {
         if !connecting
             && !port.flags.has(Flags::REGISTERED)
             && port.flags.has(Flags::EDGE)
-            && let Err(error) = self.register(port)
+            && let Err(error) = self.arm(port)
         {
             return Some(op.fail(error));
         }
         let kind = op.kind();
         let completion = port.begin(&self.sys, op);
-        if completion.is_none()
-            && let Err(error) = self.arm(port)
-        {
-            return port.abandon(kind).map(|taken| taken.with_error(error));
-        }
+        let waits = completion.as_ref().is_none_or(Completion::is_armed);
+        let armed = if waits { self.arm(port) } else { Ok(()) };
         self.make_good(port);
-        completion
+        match (completion, armed) {
+            (completion, Ok(())) => completion,
+            (None, Err(error)) => port.abandon(kind).map(|taken| taken.with_error(error)),
+            (Some(completion), Err(_)) => {
+                // What came is kept; whoever goes on meets the error.
+                let _ = port.abandon(kind);
+                Some(completion.armed(false))
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn send_at_once(
+        &self,
+        port: &mut Port,
+        output: &Buffer,
+    ) -> Option<io::Result<usize>> {
+        let outcome = port.send_at_once(&self.sys, output);
+        self.make_good(port);
+        outcome
     }
 
     pub(super) fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
@@ -108,11 +132,7 @@ impl Backend {
             What::Ready(ready) => {
                 // Judged by what waited when the event came: the next receive
                 // is on its way as soon as this one is told.
-                let excess = if port.flags.has(Flags::EDGE) {
-                    None
-                } else {
-                    port.excess_interest(ready)
-                };
+                let excess = port.excess_interest(standing(port), ready);
                 port.note(ready);
                 port.progress(&self.sys, sink);
                 if let Some(interest) = excess {
@@ -206,35 +226,16 @@ impl Backend {
         Ok(())
     }
 
-    /// Registers an edge-triggered port for everything, once.
-    fn register(&self, port: &mut Port) -> io::Result<()> {
-        self.control(
-            libc::EPOLL_CTL_ADD,
-            port.fd.as_raw_fd(),
-            EDGE_ALL,
-            port.token,
-        )?;
-        port.flags.set(Flags::REGISTERED, true);
-        Ok(())
-    }
-
     /// Asks for what the waiting operations need and is not yet asked for.
     fn arm(&self, port: &mut Port) -> io::Result<()> {
-        if port.flags.has(Flags::EDGE) {
-            return if port.flags.has(Flags::REGISTERED) {
-                Ok(())
-            } else {
-                self.register(port)
-            };
-        }
-        match port.missing_interest() {
+        match port.missing_interest(standing(port)) {
             Some(interest) => self.ask(port, interest),
             None => Ok(()),
         }
     }
 
-    /// Asks for exactly this of a level-triggered port; for nothing at all by
-    /// taking it out.
+    /// Asks for exactly this; for nothing at all by taking the port out. The
+    /// kernel reports anew what is ready, on an edge-triggered port too.
     fn ask(&self, port: &mut Port, interest: Readiness) -> io::Result<()> {
         let known = port.flags.has(Flags::REGISTERED);
         let operation = match (interest.is_none(), known) {
@@ -246,7 +247,7 @@ impl Backend {
         self.control(
             operation,
             port.fd.as_raw_fd(),
-            bits(interest, false),
+            bits(interest, port.flags.has(Flags::EDGE)),
             port.token,
         )?;
         port.flags.set(Flags::REGISTERED, !interest.is_none());
@@ -258,11 +259,7 @@ impl Backend {
     #[inline]
     fn make_good(&self, port: &Port) {
         if self.sys.take_lie() {
-            let events = if port.flags.has(Flags::EDGE) {
-                EDGE_ALL
-            } else {
-                bits(port.armed, false)
-            };
+            let events = bits(port.armed, port.flags.has(Flags::EDGE));
             // A port that is not registered has nothing to be told of.
             let _ = self.control(libc::EPOLL_CTL_MOD, port.fd.as_raw_fd(), events, port.token);
         }
@@ -277,6 +274,16 @@ impl Backend {
     ) -> io::Result<()> {
         self.sys
             .epoll_control(self.epoll.as_fd(), operation, fd, events, token.0)
+    }
+}
+
+/// What a port is asked for whatever waits.
+#[inline]
+fn standing(port: &Port) -> Readiness {
+    match port.kind {
+        PortKind::Tcp => EDGE.with(Readiness::WRITE),
+        PortKind::Unix => EDGE,
+        _ => Readiness::NONE,
     }
 }
 

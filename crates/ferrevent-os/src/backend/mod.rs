@@ -20,6 +20,8 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ferrevent_core::buffer::Buffer;
+
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
 use crate::sys::Sys;
@@ -319,6 +321,27 @@ impl Backend {
     #[inline]
     pub fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
         each!(self, backend => backend.submit(port, op))
+    }
+
+    /// Sends what the kernel takes at once of these bytes, with no operation
+    /// in flight on the way out. `None` when it takes none now, or never does
+    /// so: then they go by [`Op::Send`]. No send may be in flight.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// let bytes = ferrevent_core::buffer::Buffer::from(&b"hello"[..]);
+    /// assert!(matches!(backend.send_at_once(&mut port, &bytes), Some(Ok(5)) | None));
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn send_at_once(&self, port: &mut Port, output: &Buffer) -> Option<io::Result<usize>> {
+        each!(self, backend => backend.send_at_once(port, output))
     }
 
     /// Takes an operation back. It still completes exactly once: with

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ferrevent_core::buffer::Buffer;
+
 use super::{Event, What};
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
@@ -77,12 +79,18 @@ impl Backend {
 
     pub(super) fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
         let completion = port.begin(&self.sys, op);
-        if completion.is_none()
-            && let Some(interest) = port.missing_interest()
-        {
+        if let Some(interest) = port.missing_interest(Readiness::NONE) {
             self.ask(port, interest);
         }
         completion
+    }
+
+    pub(super) fn send_at_once(
+        &self,
+        port: &mut Port,
+        output: &Buffer,
+    ) -> Option<io::Result<usize>> {
+        port.send_at_once(&self.sys, output)
     }
 
     pub(super) fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
@@ -93,7 +101,7 @@ impl Backend {
         match what {
             What::Ready(ready) => {
                 // Judged by what waited when the event came, as in epoll.rs.
-                let excess = port.excess_interest(ready);
+                let excess = port.excess_interest(Readiness::NONE, ready);
                 port.note(ready);
                 port.progress(&self.sys, sink);
                 if let Some(interest) = excess {

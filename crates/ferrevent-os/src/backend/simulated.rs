@@ -14,6 +14,8 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ferrevent_core::buffer::Buffer;
+
 use super::{Event, What, poll};
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
@@ -121,10 +123,15 @@ impl Backend {
         inner.shots = if multishot { SHOTS } else { 1 };
         let completion = self.kernel.submit(&mut inner.port, op)?;
         if at_once && !multishot {
+            self.disarm(&mut inner.port, &completion);
             state.in_flight.remove(&(token, kind));
-            return Some(completion);
+            return Some(completion.armed(false));
         }
         self.came_about(&mut state, token, kind, completion);
+        None
+    }
+
+    pub(super) fn send_at_once(&self, _: &mut Port, _: &Buffer) -> Option<io::Result<usize>> {
         None
     }
 
@@ -250,14 +257,31 @@ impl Backend {
                     inner.shots = inner.shots.saturating_sub(1);
                     inner.shots > 0
                 });
-            state.hold(token, kind, armed(completion, goes_on));
-            if goes_on && let Some(inner) = state.ports.get_mut(&token) {
+            let went_on = completion.is_armed();
+            if let Some(inner) = state.ports.get_mut(&token)
+                && !goes_on
+            {
+                self.disarm(&mut inner.port, &completion);
+            }
+            state.hold(token, kind, completion.armed(goes_on));
+            if goes_on
+                && !went_on
+                && let Some(inner) = state.ports.get_mut(&token)
+            {
                 let op = match kind {
                     OpKind::Accept => Op::Accept,
                     _ => Op::Receive,
                 };
                 next = self.kernel.submit(&mut inner.port, op);
             }
+        }
+    }
+
+    /// Ends an operation that went on in the kernel though its owner asked
+    /// for one completion: nothing has come since, so nothing is lost.
+    fn disarm(&self, port: &mut Port, completion: &Completion) {
+        if completion.is_armed() {
+            let _ = self.kernel.cancel(port, kind_of(completion));
         }
     }
 
@@ -302,7 +326,7 @@ impl State {
                 kept.push(held);
                 continue;
             }
-            if !is_armed(&held.completion) {
+            if !held.completion.is_armed() {
                 let was = self.in_flight.remove(&key);
                 debug_assert!(was, "{:?} of {:?} completed twice", held.kind, held.token);
             }
@@ -344,25 +368,4 @@ fn brought_something(completion: &Completion) -> bool {
         Completion::Accepted { result, .. } => result.is_ok(),
         _ => false,
     }
-}
-
-fn armed(completion: Completion, goes_on: bool) -> Completion {
-    match completion {
-        Completion::Received { result, .. } => Completion::Received {
-            result,
-            armed: goes_on,
-        },
-        Completion::Accepted { result, .. } => Completion::Accepted {
-            result,
-            armed: goes_on,
-        },
-        other => other,
-    }
-}
-
-fn is_armed(completion: &Completion) -> bool {
-    matches!(
-        completion,
-        Completion::Received { armed: true, .. } | Completion::Accepted { armed: true, .. }
-    )
 }

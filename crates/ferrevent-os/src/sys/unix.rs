@@ -34,6 +34,33 @@ impl Sys {
         })
     }
 
+    /// Receives into one slice and tells whether control data was there, which
+    /// is thrown away: `recvmsg(2)`.
+    #[inline]
+    pub(crate) fn receive_message(
+        &self,
+        fd: BorrowedFd<'_>,
+        into: &mut [u8],
+        control: &mut bool,
+    ) -> io::Result<usize> {
+        let raw = fd.as_raw_fd();
+        self.moving(Call::Receive, into.len(), |limit| {
+            let mut slice = libc::iovec {
+                iov_base: into.as_mut_ptr().cast(),
+                iov_len: limit,
+            };
+            // SAFETY: a zeroed msghdr is a valid empty one.
+            let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+            message.msg_iov = &raw mut slice;
+            message.msg_iovlen = 1;
+            // SAFETY: `slice` lives through the call and spans `limit` bytes,
+            // no more than `into` has, that nobody else touches.
+            let received = unsafe { libc::recvmsg(raw, &raw mut message, 0) };
+            *control = message.msg_flags & libc::MSG_CTRUNC != 0;
+            received
+        })
+    }
+
     /// Sends one slice: `send(2)` without a signal on a socket, else `write(2)`.
     #[inline]
     pub(crate) fn send(&self, fd: BorrowedFd<'_>, socket: bool, bytes: &[u8]) -> io::Result<usize> {

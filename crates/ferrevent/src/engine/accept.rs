@@ -17,6 +17,8 @@ pub(super) struct Listener<O> {
     pub(super) owner: Option<O>,
     pub(super) priority: Priority,
     pub(super) state: Listening,
+    /// What its connections are.
+    kind: PortKind,
     turn: u32,
     taken: u32,
     /// The next connection is to be asked for.
@@ -68,6 +70,7 @@ impl<S, O> Engine<S, O> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn add_listener(&mut self, fd: OwnedFd, priority: Priority, owner: O) -> Option<Token> {
+        let kind = PortKind::accepted_by(&fd);
         let backend = &self.backend;
         let token = self.table.insert_with(|token| {
             Entry::Listener(Box::new(Listener {
@@ -75,6 +78,7 @@ impl<S, O> Engine<S, O> {
                 owner: Some(owner),
                 priority,
                 state: Listening::Open,
+                kind,
                 turn: 0,
                 taken: 0,
                 idle: true,
@@ -166,11 +170,11 @@ impl<S, O> Engine<S, O> {
             return None;
         };
         listener.idle = !armed;
-        let paused = listener.state == Listening::Paused;
+        let (paused, kind) = (listener.state == Listening::Paused, listener.kind);
         match result {
             Ok(accepted) => {
                 self.resume_soon(token);
-                Some(Happening::Accepted(token, accepted))
+                Some(Happening::Accepted(token, accepted, kind))
             }
             Err(error) if sys::is_canceled(&error) => {
                 if !paused {

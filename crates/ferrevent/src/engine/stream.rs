@@ -62,10 +62,15 @@ impl<S> StreamEntry<S> {
         if machine.is_closed() {
             return false;
         }
-        while let Some(bytes) = machine.next_send(now) {
-            match backend.submit(port, Op::Send(bytes)) {
-                Some(completion) => complete(machine, share, now, completion),
-                None => break,
+        while let Some(output) = machine.sendable() {
+            if let Some(outcome) = backend.send_at_once(port, output) {
+                share.spend(*outcome.as_ref().unwrap_or(&0));
+                machine.sent_at_once(now, outcome);
+            } else if let Some(bytes) = machine.next_send(now) {
+                match backend.submit(port, Op::Send(bytes)) {
+                    Some(completion) => complete(machine, share, now, completion),
+                    None => break,
+                }
             }
             if share.is_spent() {
                 return true;

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use ferrevent_core::timer::Tick;
-use ferrevent_os::{Accepted, Readiness, Token, What};
+use ferrevent_os::{Accepted, PortKind, Readiness, Token, What};
 
 use super::entry::{Entry, Timer, User};
 use super::{Engine, Priority, Work};
@@ -33,8 +33,8 @@ use super::{Engine, Priority, Work};
 pub enum Happening {
     /// This stream has something to tell: take it, ask its machine.
     Stream(Token),
-    /// A listener took a connection.
-    Accepted(Token, Accepted),
+    /// A listener took a connection, of this kind.
+    Accepted(Token, Accepted, PortKind),
     /// A listener met an error. `resting` tells that descriptors or memory ran
     /// out and that it goes on by itself; otherwise it is at its end.
     AcceptFailed {
@@ -109,10 +109,12 @@ impl<S, O> Engine<S, O> {
             self.enqueue(token, Work::Run(token));
         }
         self.gather_timers();
+        incoming.retain(|event| !matches!(event.what, What::Wake));
+        if let [queue] = self.queues.as_mut_slice() {
+            queue.extend(incoming.drain(..).map(Work::Kernel));
+        }
         for event in incoming.drain(..) {
-            if !matches!(event.what, What::Wake) {
-                self.enqueue(event.token, Work::Kernel(event));
-            }
+            self.enqueue(event.token, Work::Kernel(event));
         }
         self.incoming = incoming;
         outcome

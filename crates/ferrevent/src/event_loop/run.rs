@@ -120,7 +120,7 @@ impl Inner {
     fn handle(&mut self, happening: Happening) {
         match happening {
             Happening::Stream(token) => self.run_stream(token),
-            Happening::Accepted(token, accepted) => self.accept(token, accepted),
+            Happening::Accepted(token, accepted, kind) => self.accept(token, accepted, kind),
             Happening::AcceptFailed {
                 token,
                 error,
@@ -196,17 +196,12 @@ impl Inner {
         };
     }
 
-    fn accept(&mut self, token: Token, accepted: Accepted) {
+    fn accept(&mut self, token: Token, accepted: Accepted, kind: PortKind) {
         let Some(Task::Listener(mut factory)) = self.engine.take_owner(token) else {
             return;
         };
         let handler = catch_unwind(AssertUnwindSafe(&mut factory.make));
         let config = factory.config.as_deref().copied();
-        let kind = if accepted.peer.is_unix() {
-            PortKind::Socket
-        } else {
-            PortKind::Tcp
-        };
         self.engine.put_owner(token, Task::Listener(factory));
         match handler {
             Ok(handler) => {

@@ -22,6 +22,7 @@ impl Flags {
     pub(super) const HELD: u32 = 1 << 10;          // the owner wants nothing sent now
     // Both.
     pub(super) const PIPED: u32 = 1 << 11;         // the engine moves its bytes
+    pub(super) const NO_WRITABLE: u32 = 1 << 12;   // the owner does not listen to it
     // What is still to be told.
     pub(super) const TELL_OPENED: u32 = 1 << 16;
     pub(super) const TELL_READABLE: u32 = 1 << 17;

@@ -164,6 +164,31 @@ impl Machine {
         }
     }
 
+    /// Tells [`StreamEvent::Writable`] no more, or again: an owner that does
+    /// not listen to it is spared a call for every message it sends.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.set_tells_writable(false);
+    /// machine.write(b"hello").unwrap();
+    /// machine.next_send(now);
+    /// machine.sent(now, Ok(5));
+    /// assert!(machine.next_event().is_none());
+    /// ```
+    #[inline]
+    pub fn set_tells_writable(&mut self, on: bool) {
+        if on {
+            self.flags.clear(Flags::NO_WRITABLE);
+        } else {
+            self.flags.set(Flags::NO_WRITABLE);
+            self.flags.clear(Flags::TELL_WRITABLE);
+        }
+    }
+
     /// Has its bytes moved by the engine: it tells nothing of them.
     ///
     /// ```

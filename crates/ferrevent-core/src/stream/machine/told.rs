@@ -168,16 +168,43 @@ impl Machine {
         }
         self.output.unfreeze(End::Front);
         let in_flight = std::mem::take(&mut self.in_flight);
+        self.took(now, outcome.map(|taken| taken.min(in_flight)));
+    }
+
+    /// The kernel took these bytes of [`sendable`](Self::sendable) at once, or
+    /// refused them for good.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// machine.sent_at_once(now, Ok(3));
+    /// assert_eq!(*machine.output(), *b"lo");
+    /// ```
+    #[inline]
+    pub fn sent_at_once(&mut self, now: Tick, outcome: io::Result<usize>) {
+        if self.sendable().is_some() {
+            self.took(now, outcome);
+        }
+    }
+
+    #[inline]
+    fn took(&mut self, now: Tick, outcome: io::Result<usize>) {
         match outcome {
             Ok(taken) => {
-                let taken = taken.min(in_flight);
-                // The front was thawed just above, so this cannot be refused.
+                // Nobody but the machine may freeze the front, so this
+                // cannot be refused.
+                self.output.unfreeze(End::Front);
                 let _ = self.output.drain(taken);
                 self.sent += taken as u64;
                 if let Some(rare) = &mut self.rare {
                     rare.write_since = now;
                 }
-                if self.output.len() <= self.config().output.low {
+                if !self.flags.has(Flags::NO_WRITABLE)
+                    && self.output.len() <= self.config().output.low
+                {
                     self.flags.set(Flags::TELL_WRITABLE);
                 }
             }

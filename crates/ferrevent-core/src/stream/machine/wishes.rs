@@ -1,7 +1,8 @@
 //! What a machine wants: operations, and to be told the time.
 
 use super::{Flags, Machine, SEND_BYTES, SEND_SEGMENTS};
-use crate::buffer::{End, Pinned};
+use crate::buffer::{Buffer, End, Pinned};
+use crate::stream::timeouts::Rare;
 use crate::timer::Tick;
 
 /// What it wants.
@@ -52,6 +53,29 @@ impl Machine {
             && (!config.coupled || self.output.len() < config.output.high.max(1))
     }
 
+    /// The output, if a send may begin now: for a kernel that takes bytes at
+    /// once, without an operation in flight. What it took is told by
+    /// [`sent_at_once`](Self::sent_at_once); what it does not take goes by
+    /// [`next_send`](Self::next_send).
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// assert_eq!(*machine.sendable().unwrap(), *b"hello");
+    /// machine.sent_at_once(now, Ok(5));
+    /// assert!(machine.sendable().is_none());
+    /// ```
+    #[inline]
+    pub fn sendable(&self) -> Option<&Buffer> {
+        let busy = self
+            .flags
+            .has(Flags::SENDING | Flags::CONNECTING | Flags::CLOSED | Flags::BROKEN | Flags::HELD);
+        (!busy && !self.output.is_empty()).then_some(&self.output)
+    }
+
     /// The bytes to send now, if any; until [`sent`](Self::sent) they are in
     /// flight, and still count in the output's length.
     ///
@@ -68,13 +92,7 @@ impl Machine {
     /// ```
     #[inline]
     pub fn next_send(&mut self, now: Tick) -> Option<Pinned> {
-        if self.output.is_empty()
-            || self.flags.has(
-                Flags::SENDING | Flags::CONNECTING | Flags::CLOSED | Flags::BROKEN | Flags::HELD,
-            )
-        {
-            return None;
-        }
+        self.sendable()?;
         let pinned = self.output.pin(SEND_BYTES, SEND_SEGMENTS);
         self.in_flight = pinned.len();
         self.output.freeze(End::Front);
@@ -121,8 +139,13 @@ impl Machine {
     /// let mut machine = Machine::connected();
     /// assert_eq!(machine.wake_at(), None);
     /// ```
+    #[inline]
     pub fn wake_at(&self) -> Option<Tick> {
-        let rare = self.rare.as_ref()?;
+        let rare = self.rare.as_deref()?;
+        self.next_due(rare)
+    }
+
+    fn next_due(&self, rare: &Rare) -> Option<Tick> {
         if self.flags.has(Flags::CLOSED) {
             return None;
         }
