@@ -32,6 +32,10 @@ struct Side {
     told: Vec<Told>,
     /// The owner leaves bytes in its input on purpose.
     lazy: bool,
+    /// The owner listens to `Writable`.
+    listens: bool,
+    /// So many bytes the kernel takes at once, with no send in flight.
+    eager: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +56,8 @@ enum Action {
     Pause(usize),
     Resume(usize),
     Hold(usize, bool),
+    Listen(usize, bool),
+    Eager(usize, u16),
     Again(usize),
     FinishWrite(usize),
     Finish(usize),
@@ -90,6 +96,8 @@ impl World {
             lost: false,
             told: Vec::new(),
             lazy: false,
+            listens: true,
+            eager: 0,
         };
         Self {
             sides: [side(), side()],
@@ -106,6 +114,11 @@ impl World {
             Action::Pause(s) => self.sides[s].machine.pause(),
             Action::Resume(s) => self.sides[s].machine.resume(),
             Action::Hold(s, on) => self.sides[s].machine.hold(on),
+            Action::Listen(s, on) => {
+                self.sides[s].listens = on;
+                self.sides[s].machine.set_tells_writable(on);
+            }
+            Action::Eager(s, n) => self.sides[s].eager = usize::from(n),
             Action::Again(s) => self.sides[s].machine.again(),
             Action::FinishWrite(s) => self.sides[s].machine.finish_write(),
             Action::Finish(s) => self.sides[s].machine.finish(now),
@@ -263,7 +276,10 @@ impl World {
                     assert!(!side.machine.is_paused() && !side.told.contains(&Told::Ended));
                     Told::Ended
                 }
-                StreamEvent::Writable => Told::Writable,
+                StreamEvent::Writable => {
+                    assert!(side.listens);
+                    Told::Writable
+                }
                 StreamEvent::TimedOut(which) => {
                     assert!(matches!(which, Timeout::Read | Timeout::Write));
                     Told::TimedOut
@@ -288,6 +304,16 @@ impl World {
             side.receiving = false;
             side.ended = true;
             return;
+        }
+        if let Some(output) = side.machine.sendable()
+            && side.eager > 0
+        {
+            assert!(side.sending.is_none());
+            let bytes = output.chunk();
+            let n = bytes.len().min(side.eager);
+            side.wire.extend(&bytes[..n]);
+            side.eager -= n;
+            side.machine.sent_at_once(now, Ok(n));
         }
         if side.sending.is_none() {
             side.sending = side.machine.next_send(now);
@@ -353,6 +379,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => side().prop_map(Action::Pause),
         2 => side().prop_map(Action::Resume),
         1 => (side(), any::<bool>()).prop_map(|(s, on)| Action::Hold(s, on)),
+        1 => (side(), any::<bool>()).prop_map(|(s, on)| Action::Listen(s, on)),
+        2 => (side(), 1..9000_u16).prop_map(|(s, n)| Action::Eager(s, n)),
         1 => side().prop_map(Action::Again),
         1 => (side(), any::<u8>()).prop_map(|(s, n)| Action::Configure(s, n)),
         8 => (side(), 1..4096_u16, any::<bool>())
