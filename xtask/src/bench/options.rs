@@ -30,7 +30,7 @@ impl Options {
             only: Vec::new(),
             peers: Vec::new(),
             rounds: FULL_ROUNDS,
-            window_ms: 500,
+            window_ms: 300,
             warmup_ms: 300,
             list: false,
             report: false,

@@ -150,7 +150,7 @@ Made by `cargo xtask bench`; one cell by `cargo xtask bench --only CELL`; every 
 
 Server and load each have a core of their own (0 and 1), on one machine, over loopback. In every
 round each peer runs once, as a fresh process; every other round goes in the opposite order. A
-measurement is 0.3 s of warm-up and 0.5 s that count. The cost is the **CPU time of the server
+measurement is 0.3 s of warm-up and 0.3 s that count. The cost is the **CPU time of the server
 process** (the sum of its threads' schedstat) for one request or one gigabyte, because the load is
 often the bottleneck; throughput and the 99th percentile stand beside it, because that cost can be
 lowered by sleeping. Ratios are taken within a round to the floor, which is a C program with nothing
