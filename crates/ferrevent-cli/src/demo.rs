@@ -13,7 +13,7 @@ use ferrevent::{Address, CloseReason, EventLoop, Handler, Remote, Stream};
 
 use crate::live::{self, amount};
 use crate::log::Log;
-use crate::relay;
+use crate::relay::{self, Relay};
 
 /// Idle streams that memory is measured with.
 const IDLE: usize = 1000;
@@ -46,8 +46,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     })?;
     let to = upstream.address.clone();
     let middle = spawn("relay", move |events| {
-        let relay = relay::start(events, &relay::Options::plain(any, to), Log::nowhere())?;
-        Ok(relay.address(events))
+        let relay = Relay::new(&relay::Options::plain(any, to), Log::nowhere());
+        let context = &mut events.context();
+        let listener = relay.listen(context)?;
+        Ok(relay.address(context, listener))
     })?;
     println!(
         "upstream {}  <-  relay {}  <-  {} clients, for {} s",

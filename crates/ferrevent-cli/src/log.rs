@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 /// Where lines go.
 pub(crate) struct Log {
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
     name: String,
     lost: u64,
 }
@@ -36,7 +36,7 @@ impl Log {
         Self::to(Box::new(io::sink()), "nowhere".into())
     }
 
-    fn to(out: Box<dyn Write>, name: String) -> Self {
+    fn to(out: Box<dyn Write + Send>, name: String) -> Self {
         Self { out, name, lost: 0 }
     }
 

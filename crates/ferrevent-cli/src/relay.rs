@@ -1,15 +1,14 @@
 //! `ferrevent relay LISTEN CONNECT`.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ferrevent::{
-    Address, BackendKind, Builder, CloseReason, Context, EventLoop, Handle, Handler, ListenOptions,
+    Address, BackendKind, Builder, CloseReason, Context, Handle, Handler, ListenOptions,
     ListenerId, Stream, StreamConfig, Timeout, Trouble,
 };
 
@@ -43,6 +42,9 @@ pub(crate) struct Options {
     /// Kernel interface: epoll or poll. Also FERREVENT_BACKEND.
     #[arg(long, value_name = "NAME")]
     backend: Option<BackendKind>,
+    /// Run on this many threads; 0 is a single loop, which is cheapest.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    workers: u16,
 }
 
 impl Options {
@@ -56,6 +58,7 @@ impl Options {
             linger: Duration::from_secs(10),
             log: None,
             backend: None,
+            workers: 0,
         }
     }
 
@@ -77,55 +80,113 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if let Some(kind) = options.backend {
         builder = builder.backend(kind);
     }
-    let mut events = builder.build().map_err(|error| error.to_string())?;
     let log = Log::open(options.log.as_deref())?;
-    let relay = start(&mut events, options, log)?;
-    let bound = relay.address(&mut events);
-    eprintln!("relaying {bound} to {}", options.connect);
-    watch_signals(&mut events, &relay).map_err(|error| format!("cannot catch signals: {error}"))?;
-    if live::is_wanted() {
-        draw(&mut events.context(), relay.shared(), live::Line::new())
+    let relay = Relay::new(options, log);
+    let failed = |error: io::Error| format!("the event loop failed: {error}");
+    let outcome = if options.workers == 0 {
+        let mut events = builder.build().map_err(|error| error.to_string())?;
+        let hook = relay.clone();
+        events.on_trouble(move |trouble| hook.trouble(trouble));
+        relay.begin(&mut events.context())?;
+        events.run().map_err(failed)
+    } else {
+        let pool = builder
+            .build_pool(options.workers.into())
             .map_err(|error| error.to_string())?;
-    }
-    let outcome = events.run();
+        let hook = relay.clone();
+        pool.on_trouble(move |trouble| hook.trouble(trouble));
+        relay.begin(&mut pool.context())?;
+        pool.run().map_err(failed)
+    };
     live::Line::clear();
     if let Address::Unix(path) = &options.listen {
         // Left behind it would only be taken over by the next one.
         let _ = std::fs::remove_file(path);
     }
-    outcome.map_err(|error| format!("the event loop failed: {error}"))
+    outcome
 }
 
-/// A relay that was started.
-pub(crate) struct Relay {
-    state: Rc<RefCell<State>>,
-    listener: ListenerId,
-    listen: Address,
-}
+/// A relay: what all its connections share.
+#[derive(Clone)]
+pub(crate) struct Relay(Arc<Mutex<State>>);
 
-/// What all connections of a relay share.
 struct State {
     options: Options,
     log: Log,
-    live: HashMap<u64, (Handle, Instant)>,
+    live: HashMap<u64, Live>,
     next: u64,
     /// Bytes of connections that are over, inward and outward.
     done: (u64, u64),
     draining: bool,
 }
 
-/// Starts to relay on a loop.
-pub(crate) fn start(events: &mut EventLoop, options: &Options, log: Log) -> Result<Relay, String> {
-    let state = Rc::new(RefCell::new(State {
-        options: options.clone(),
-        log,
-        live: HashMap::new(),
-        next: 0,
-        done: (0, 0),
-        draining: false,
-    }));
-    let trouble_state = Rc::clone(&state);
-    events.on_trouble(move |trouble| {
+/// A connection that stands.
+struct Live {
+    front: Handle,
+    since: Instant,
+    /// Bytes inward and outward when they were looked at last.
+    moved: (u64, u64),
+}
+
+impl Relay {
+    pub(crate) fn new(options: &Options, log: Log) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            options: options.clone(),
+            log,
+            live: HashMap::new(),
+            next: 0,
+            done: (0, 0),
+            draining: false,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Listens, says so, and does what a command does: signals, a live line.
+    fn begin(&self, context: &mut Context<'_>) -> Result<(), String> {
+        let listener = self.listen(context)?;
+        eprintln!(
+            "relaying {} to {}",
+            self.address(context, listener),
+            self.lock().options.connect
+        );
+        self.watch_signals(context, listener)
+            .map_err(|error| format!("cannot catch signals: {error}"))?;
+        if live::is_wanted() {
+            self.draw(context, live::Line::new())
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Starts to relay.
+    pub(crate) fn listen(&self, context: &mut Context<'_>) -> Result<ListenerId, String> {
+        let (address, config) = {
+            let state = self.lock();
+            (state.options.listen.clone(), state.options.stream_config())
+        };
+        let own = self.clone();
+        context
+            .listen_with(
+                &address,
+                &ListenOptions::default(),
+                Some(config),
+                move || Box::new(Front::new(own.clone())),
+            )
+            .map_err(|error| cannot_listen(&address, &error))
+    }
+
+    /// Where it listens, the port included that the system chose.
+    pub(crate) fn address(&self, context: &mut Context<'_>, listener: ListenerId) -> Address {
+        match context.listener_addr(listener) {
+            Some(bound) => Address::Socket(bound),
+            None => self.lock().options.listen.clone(),
+        }
+    }
+
+    fn trouble(&self, trouble: &Trouble) {
         let text = match trouble {
             Trouble::Resting(_, error) => format!(
                 "cannot accept connections: {error}; trying again by itself, \
@@ -134,48 +195,55 @@ pub(crate) fn start(events: &mut EventLoop, options: &Options, log: Log) -> Resu
             Trouble::ListenerFailed(_, error) => format!("the listener failed: {error}"),
             other => format!("{other:?}"),
         };
-        trouble_state.borrow_mut().log.line(&text);
-    });
-    let config = options.stream_config();
-    let own = Rc::clone(&state);
-    let listener = events
-        .context()
-        .listen_with(
-            &options.listen,
-            &ListenOptions::default(),
-            Some(config),
-            move || Box::new(Front::new(Rc::clone(&own))),
-        )
-        .map_err(|error| cannot_listen(&options.listen, &error))?;
-    Ok(Relay {
-        state,
-        listener,
-        listen: options.listen.clone(),
-    })
-}
-
-impl Relay {
-    /// Where it listens, the port included that the system chose.
-    pub(crate) fn address(&self, events: &mut EventLoop) -> Address {
-        match events.context().listener_addr(self.listener) {
-            Some(bound) => Address::Socket(bound),
-            None => self.listen.clone(),
-        }
+        self.lock().log.line(&text);
     }
 
-    fn shared(&self) -> Rc<RefCell<State>> {
-        Rc::clone(&self.state)
+    fn watch_signals(&self, context: &mut Context<'_>, listener: ListenerId) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            let relay = self.clone();
+            context.signal(signal, move |context, times| {
+                let mut state = relay.lock();
+                if state.draining || times > 1 || state.live.is_empty() {
+                    context.stop(true);
+                    return;
+                }
+                state.draining = true;
+                context.close_listener(listener);
+                let left = state.live.len();
+                state.log.line(&format!(
+                    "draining {left} connections; a second signal ends at once"
+                ));
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Draws the live line, now and every so often.
+    fn draw(&self, context: &mut Context<'_>, mut line: live::Line) -> io::Result<()> {
+        let id = Arc::new(Mutex::new(None));
+        let own = Arc::clone(&id);
+        let relay = self.clone();
+        let timer = context.timer(live::PERIOD, move |context| {
+            let (connections, inward, outward) = relay.lock().totals(context);
+            line.draw(connections, inward, outward);
+            if let Some(id) = *own.lock().unwrap_or_else(PoisonError::into_inner) {
+                context.arm_timer(id, live::PERIOD);
+            }
+        })?;
+        *id.lock().unwrap_or_else(PoisonError::into_inner) = Some(timer);
+        Ok(())
     }
 }
 
 impl State {
     /// Connections now, and bytes inward and outward since the start.
-    fn totals(&self, context: &mut Context<'_>) -> (usize, u64, u64) {
+    fn totals(&mut self, context: &mut Context<'_>) -> (usize, u64, u64) {
         let (mut inward, mut outward) = self.done;
-        for (front, _) in self.live.values() {
-            let (received, sent) = context.transferred(front).unwrap_or_default();
-            inward += received;
-            outward += sent;
+        for live in self.live.values_mut() {
+            // Nothing is told of one that runs just now.
+            live.moved = context.transferred(&live.front).unwrap_or(live.moved);
+            inward += live.moved.0;
+            outward += live.moved.1;
         }
         (self.live.len(), inward, outward)
     }
@@ -195,60 +263,23 @@ fn cannot_listen(address: &Address, error: &io::Error) -> String {
     format!("cannot listen on {address}: {error}; {remedy}")
 }
 
-fn watch_signals(events: &mut EventLoop, relay: &Relay) -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        let state = relay.shared();
-        let listener = relay.listener;
-        events.context().signal(signal, move |context, times| {
-            let mut state = state.borrow_mut();
-            if state.draining || times > 1 || state.live.is_empty() {
-                context.stop(true);
-                return;
-            }
-            state.draining = true;
-            context.close_listener(listener);
-            let left = state.live.len();
-            state.log.line(&format!(
-                "draining {left} connections; a second signal ends at once"
-            ));
-        })?;
-    }
-    Ok(())
-}
-
-/// Draws the live line, now and every so often.
-fn draw(
-    context: &mut Context<'_>,
-    state: Rc<RefCell<State>>,
-    mut line: live::Line,
-) -> io::Result<()> {
-    let id = Rc::new(std::cell::Cell::new(None));
-    let own = Rc::clone(&id);
-    let timer = context.timer(live::PERIOD, move |context| {
-        let (connections, inward, outward) = state.borrow().totals(context);
-        line.draw(connections, inward, outward);
-        if let Some(id) = own.get() {
-            context.arm_timer(id, live::PERIOD);
-        }
-    })?;
-    id.set(Some(timer));
-    Ok(())
-}
-
 /// The side of a connection that was accepted.
 struct Front {
-    state: Rc<RefCell<State>>,
+    relay: Relay,
     id: u64,
     peer: String,
     back: Option<Handle>,
-    upstream: Rc<RefCell<Option<CloseReason>>>,
+    upstream: Reason,
     idle: Idle,
 }
+
+/// Why the side towards the upstream ended.
+type Reason = Arc<Mutex<Option<CloseReason>>>;
 
 /// The side towards the upstream.
 struct Back {
     front: Handle,
-    reason: Rc<RefCell<Option<CloseReason>>>,
+    reason: Reason,
     idle: Idle,
 }
 
@@ -274,13 +305,13 @@ impl Idle {
 }
 
 impl Front {
-    fn new(state: Rc<RefCell<State>>) -> Self {
+    fn new(relay: Relay) -> Self {
         Self {
-            state,
+            relay,
             id: 0,
             peer: String::new(),
             back: None,
-            upstream: Rc::default(),
+            upstream: Reason::default(),
             idle: Idle::default(),
         }
     }
@@ -293,24 +324,29 @@ impl Handler for Front {
             .map_or_else(|| "unix".into(), |peer| peer.to_string());
         let front = stream.handle();
         let (connect, config) = {
-            let mut state = self.state.borrow_mut();
+            let mut state = self.relay.lock();
             state.next += 1;
             self.id = state.next;
-            state.live.insert(self.id, (front.clone(), Instant::now()));
+            let live = Live {
+                front: front.clone(),
+                since: Instant::now(),
+                moved: (0, 0),
+            };
+            state.live.insert(self.id, live);
             (state.options.connect.clone(), state.options.stream_config())
         };
         let back = Back {
-            front: front.clone(),
-            reason: Rc::clone(&self.upstream),
+            front,
+            reason: Arc::clone(&self.upstream),
             idle: Idle::default(),
         };
         match stream.context().connect_with(&connect, None, config, back) {
             Ok(back) => {
-                front.pipe(&back);
+                stream.pipe(&back);
                 self.back = Some(back);
             }
             Err(error) => {
-                *self.upstream.borrow_mut() = Some(CloseReason::Failed {
+                *see(&self.upstream) = Some(CloseReason::Failed {
                     during: ferrevent::Activity::Connect,
                     error,
                 });
@@ -339,12 +375,12 @@ impl Handler for Front {
         {
             back.close();
         }
-        let mut state = self.state.borrow_mut();
-        let started = state.live.remove(&self.id).map(|(_, at)| at);
+        let mut state = self.relay.lock();
+        let started = state.live.remove(&self.id).map(|live| live.since);
         let seconds = started.map_or(0.0, |at| at.elapsed().as_secs_f64());
         state.done.0 += stream.received_bytes();
         state.done.1 += stream.sent_bytes();
-        let why = match &*self.upstream.borrow() {
+        let why = match &*see(&self.upstream) {
             Some(upstream) if !upstream.is_clean() => format!("upstream: {upstream}"),
             _ if reason.is_clean() => reason.to_string(),
             _ => format!("client: {reason}"),
@@ -383,12 +419,14 @@ impl Handler for Back {
                 ..
             } | CloseReason::TimedOut(_)
         );
-        if self.reason.borrow().is_none() {
-            *self.reason.borrow_mut() = Some(reason);
-        }
+        see(&self.reason).get_or_insert(reason);
         if failed {
             // There is nobody to talk to: the client need not wait.
             self.front.close();
         }
     }
+}
+
+fn see(reason: &Reason) -> MutexGuard<'_, Option<CloseReason>> {
+    reason.lock().unwrap_or_else(PoisonError::into_inner)
 }

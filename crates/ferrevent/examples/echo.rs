@@ -1,4 +1,4 @@
-//! Sends back whatever it receives: `echo ADDR [--backend NAME]`.
+//! Sends back whatever it receives: `echo ADDR [--backend NAME] [--workers N]`.
 
 use std::error::Error;
 
@@ -16,7 +16,5 @@ impl Handler for Echo {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = common::arguments()?;
-    let mut events = common::event_loop(&arguments)?;
-    events.listen(arguments.address, || Echo)?;
-    Ok(events.run()?)
+    common::serve(&arguments, || Echo)
 }

@@ -1,4 +1,4 @@
-//! Sends for ever to whoever connects: `pump ADDR [--backend NAME]
+//! Sends for ever to whoever connects: `pump ADDR [--backend NAME] [--workers N]
 //! [--chunk BYTES]`. The chunk is one piece of memory that all share.
 
 use std::error::Error;
@@ -35,9 +35,7 @@ impl Handler for Pump {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = common::arguments()?;
     let chunk = bytes::Bytes::from(vec![b'p'; arguments.chunk]);
-    let mut events = common::event_loop(&arguments)?;
-    events.listen(arguments.address, move || Pump {
+    common::serve(&arguments, move || Pump {
         chunk: chunk.clone(),
-    })?;
-    Ok(events.run()?)
+    })
 }

@@ -1,4 +1,4 @@
-//! Reads whatever comes and counts it: `sink ADDR [--backend NAME]`. Each
+//! Reads whatever comes and counts it: `sink ADDR [--backend NAME] [--workers N]`. Each
 //! connection's count is printed when it closes.
 
 use std::error::Error;
@@ -22,7 +22,5 @@ impl Handler for Sink {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = common::arguments()?;
-    let mut events = common::event_loop(&arguments)?;
-    events.listen(arguments.address, || Sink)?;
-    Ok(events.run()?)
+    common::serve(&arguments, || Sink)
 }

@@ -46,7 +46,7 @@ fn measure(trigger: &Sender<Trigger>) -> Result<String, Box<dyn Error>> {
     let mut warm = false;
     let begun = Rc::new(Cell::new((0, Instant::now())));
     let shared = Rc::clone(&begun);
-    trigger.send(events.context().trigger(move |context| {
+    trigger.send(events.local().trigger(move |context| {
         own.set(own.get() + 1);
         // The clock is read once in 64 callbacks: it is no part of what is measured.
         if !own.get().is_multiple_of(64) || Instant::now() < ends {

@@ -45,7 +45,7 @@ pub trait Handler {
     /// The output has fallen to its low watermark: there is room to write.
     /// The default body asks not to be called again.
     fn writable(&mut self, stream: &mut Stream<'_>) {
-        stream.core.machine.set_tells_writable(false);
+        stream.machine.set_tells_writable(false);
     }
 
     /// The peer has ended its side, after every byte that was told. By

@@ -27,14 +27,13 @@ pub mod engine;
 mod event_loop;
 mod handle;
 mod handler;
+mod host;
 mod mailbox;
+mod pool;
 mod stream;
 
 pub use address::{Address, AddressError};
-pub use event_loop::{
-    Builder, Context, EventLoop, Key, ListenerId, Remote, SignalId, TimerId, Trigger, Trouble,
-    WatchId,
-};
+pub use event_loop::{Builder, EventLoop};
 pub use ferrevent_core::buffer;
 pub use ferrevent_core::buffer::Buffer;
 pub use ferrevent_core::stream::{
@@ -44,4 +43,13 @@ pub use ferrevent_os::socket::ListenOptions;
 pub use ferrevent_os::{BackendKind, Readiness, UnknownBackend, sys};
 pub use handle::{Handle, Refused};
 pub use handler::Handler;
+pub use host::{
+    Context, Key, ListenerId, Local, Remote, SignalId, TimerId, Trigger, Trouble, WatchId,
+};
+pub use pool::Pool;
 pub use stream::Stream;
+
+/// The README's examples are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use ferrevent_core::buffer::Buffer;
 use ferrevent_os::{Backend, SockAddr, Token};
 
-use crate::event_loop::Context;
 use crate::handle::Shared;
+use crate::host::Context;
 use crate::{CloseReason, StreamConfig};
 
 /// What may be asked of a loop from outside.
@@ -21,6 +21,16 @@ pub(crate) enum Message {
     Pipe(Token, Token),
     Run(Box<dyn FnOnce(&mut Context<'_>) + Send>),
     Stop,
+}
+
+impl Message {
+    /// The stream that this is for, if it is applied to one.
+    pub(crate) fn stream(&self) -> Option<Token> {
+        match self {
+            Message::Write(token, ..) | Message::Command(token, _) => Some(*token),
+            _ => None,
+        }
+    }
 }
 
 /// What may be asked of a stream from outside its callbacks.

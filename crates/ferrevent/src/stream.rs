@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ferrevent_core::buffer::Buffer;
-use ferrevent_os::{Port, socket};
+use ferrevent_core::stream::Machine;
+use ferrevent_os::{Port, Token, socket};
 
-use crate::event_loop::{Context, StreamCore};
 use crate::handle::{Handle, Shared};
+use crate::host::Context;
 use crate::{CloseReason, StreamConfig, WriteError};
 
 /// A stream, for the length of one callback. From elsewhere it is reached
@@ -25,9 +26,11 @@ use crate::{CloseReason, StreamConfig, WriteError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Stream<'a> {
-    pub(crate) core: &'a mut StreamCore,
-    pub(crate) context: Context<'a>,
+    pub(crate) machine: &'a mut Machine,
+    pub(crate) port: Option<&'a Port>,
+    pub(crate) token: Token,
     pub(crate) shared: &'a mut Option<Arc<Shared>>,
+    pub(crate) context: Context<'a>,
 }
 
 impl<'a> Stream<'a> {
@@ -44,7 +47,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn input(&mut self) -> &mut Buffer {
-        self.core.machine.input()
+        self.machine.input()
     }
 
     /// The bytes that wait to be sent. Its front is frozen while the kernel
@@ -61,7 +64,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn output(&mut self) -> &mut Buffer {
-        self.core.machine.output()
+        self.machine.output()
     }
 
     /// Moves the whole input to the output, without copying. What cannot be
@@ -76,7 +79,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn echo(&mut self) {
-        let (input, output) = self.core.machine.buffers();
+        let (input, output) = self.machine.buffers();
         // Refused only once the sending side was finished.
         let _ = output.append_buffer(input);
     }
@@ -103,7 +106,7 @@ impl<'a> Stream<'a> {
     /// ```
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.core.machine.write(bytes)
+        self.machine.write(bytes)
     }
 
     /// Moves a whole buffer to the output, without copying.
@@ -123,9 +126,8 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn write_buffer(&mut self, bytes: &mut Buffer) -> Result<(), WriteError> {
-        self.core.machine.check_write()?;
-        self.core
-            .machine
+        self.machine.check_write()?;
+        self.machine
             .output()
             .append_buffer(bytes)
             .map_err(|_| WriteError::Finished)
@@ -143,7 +145,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn finish_write(&mut self) {
-        self.core.machine.finish_write();
+        self.machine.finish_write();
     }
 
     /// Sends what waits, ends the sending side, and closes once the peer has
@@ -161,7 +163,7 @@ impl<'a> Stream<'a> {
     /// ```
     pub fn finish(&mut self) {
         let now = self.context.now_tick();
-        self.core.machine.finish(now);
+        self.machine.finish(now);
     }
 
     /// Closes at once; what waits is dropped.
@@ -177,7 +179,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&mut self) {
-        self.core.machine.close(CloseReason::Closed);
+        self.machine.close(CloseReason::Closed);
     }
 
     /// Closes at once with a reason of the program's own choice.
@@ -191,7 +193,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close_because(&mut self, reason: CloseReason) {
-        self.core.machine.close(reason);
+        self.machine.close(reason);
     }
 
     /// Stops receiving until [`resume`](Self::resume).
@@ -206,7 +208,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn pause(&mut self) {
-        self.core.machine.pause();
+        self.machine.pause();
     }
 
     /// Receives again.
@@ -221,7 +223,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn resume(&mut self) {
-        self.core.machine.resume();
+        self.machine.resume();
     }
 
     /// Has [`readable`](crate::Handler::readable) called again for bytes that
@@ -238,7 +240,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn again(&mut self) {
-        self.core.machine.again();
+        self.machine.again();
     }
 
     /// Its limits and timeouts.
@@ -252,7 +254,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn config(&self) -> &StreamConfig {
-        self.core.machine.config()
+        self.machine.config()
     }
 
     /// Sets its limits and timeouts; the clocks of the timeouts start anew.
@@ -270,7 +272,7 @@ impl<'a> Stream<'a> {
     /// ```
     pub fn configure(&mut self, config: StreamConfig) {
         let now = self.context.now_tick();
-        self.core.machine.configure(now, config);
+        self.machine.configure(now, config);
     }
 
     /// How many bytes have come.
@@ -284,7 +286,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn received_bytes(&self) -> u64 {
-        self.core.machine.received_bytes()
+        self.machine.received_bytes()
     }
 
     /// How many bytes the kernel has taken.
@@ -298,7 +300,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sent_bytes(&self) -> u64 {
-        self.core.machine.sent_bytes()
+        self.machine.sent_bytes()
     }
 
     /// Whether the peer has ended its side.
@@ -314,7 +316,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn has_ended(&self) -> bool {
-        self.core.machine.has_ended()
+        self.machine.has_ended()
     }
 
     /// The peer's address; none for a unix socket's nameless end, a pipe, a
@@ -329,7 +331,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        socket::peer(self.core.port()?)
+        socket::peer(self.port?)
     }
 
     /// Its own address, as [`peer_addr`](Self::peer_addr).
@@ -343,7 +345,7 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        socket::local(self.core.port()?)
+        socket::local(self.port?)
     }
 
     /// Has the kernel probe the connection while it is idle
@@ -400,8 +402,8 @@ impl<'a> Stream<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn handle(&mut self) -> Handle {
-        let token = self.core.token();
-        let limit = self.core.machine.config().write_limit;
+        let token = self.token;
+        let limit = self.machine.config().write_limit;
         let shared = self
             .shared
             .get_or_insert_with(|| Arc::new(Shared::new(token, limit)));
@@ -430,8 +432,41 @@ impl<'a> Stream<'a> {
         &mut self.context
     }
 
+    /// Joins this stream to another one of the same loop or pool: what one
+    /// receives the other sends, both ways, under the watermarks of both; an
+    /// end is passed on, and when one is over the other is finished. From now
+    /// on this handler is told of no bytes. Returns false, and changes
+    /// nothing, when the other is over or is not of this loop or pool.
+    ///
+    /// ```
+    /// # use ferrevent::{Address, EventLoop, Handler, Stream};
+    /// struct Front(Address);
+    ///
+    /// impl Handler for Front {
+    ///     fn opened(&mut self, stream: &mut Stream<'_>) {
+    ///         let back = stream.context().connect(&self.0, |_: &mut Stream<'_>| ());
+    ///         if !back.is_ok_and(|back| stream.pipe(&back)) {
+    ///             stream.close();
+    ///         }
+    ///     }
+    ///
+    ///     fn readable(&mut self, _: &mut Stream<'_>) {}
+    /// }
+    ///
+    /// let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || Front(Address::Unix("/run/app.sock".into())))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pipe(&mut self, other: &Handle) -> bool {
+        let piped = self.handle().pipe(other);
+        if piped {
+            self.machine.set_piped(true);
+        }
+        piped
+    }
+
     fn with_port<R>(&self, work: impl FnOnce(&Port) -> io::Result<R>) -> io::Result<R> {
-        match self.core.port() {
+        match self.port {
             Some(port) => work(port),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -441,8 +476,8 @@ impl<'a> Stream<'a> {
 impl fmt::Debug for Stream<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
-            .field("token", &self.core.token())
-            .field("machine", &self.core.machine)
+            .field("token", &self.token)
+            .field("machine", &self.machine)
             .finish_non_exhaustive()
     }
 }

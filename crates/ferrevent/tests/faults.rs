@@ -69,8 +69,8 @@ fn storms_of_interruptions_and_short_calls_lose_nothing() {
             let mut events = with_faults(*kind, &plan).unwrap();
             let sent = random_bytes(400_000, seed);
             let record = echo(&mut events, &sent).unwrap();
-            until(&mut events, "the end", || record.borrow().reason.is_some());
-            let record = record.borrow();
+            until(&mut events, "the end", || record.see().reason.is_some());
+            let record = record.see();
             assert!(matches!(record.reason, Some(CloseReason::Finished)));
             assert!(record.bytes == sent);
             assert!(plan.struck() > 20);
@@ -109,10 +109,10 @@ fn a_listener_rests_when_descriptors_run_out_and_recovers() {
             };
             let _peer = TcpStream::connect(to).unwrap();
             let end = std::time::Instant::now() + common::PATIENCE;
-            while record.borrow().log.is_empty() && std::time::Instant::now() < end {
+            while record.see().log.is_empty() && std::time::Instant::now() < end {
                 events.run_for(Duration::from_millis(50)).unwrap();
             }
-            assert_eq!(record.borrow().log, ["opened"]);
+            assert_eq!(record.see().log, ["opened"]);
             assert_eq!(rests.get(), 2);
             // Two rests of a quarter of a second: a handful of waits, no spin.
             assert!(waits.get() < 200, "{} waits", waits.get());
@@ -153,7 +153,7 @@ fn every_call_may_fail_once_and_nothing_hangs_or_panics() {
                     continue;
                 };
                 let end = std::time::Instant::now() + common::PATIENCE;
-                while record.borrow().reason.is_none() {
+                while record.see().reason.is_none() {
                     assert!(
                         std::time::Instant::now() < end,
                         "{call:?} number {nth} on {kind} hangs"
@@ -163,7 +163,7 @@ fn every_call_may_fail_once_and_nothing_hangs_or_panics() {
                         assert_eq!(plan.struck(), 1);
                     }
                 }
-                let record = record.borrow();
+                let record = record.see();
                 if plan.struck() == 0 {
                     assert!(record.bytes == sent);
                 }

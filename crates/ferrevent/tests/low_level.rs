@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use common::{on_every_backend, until};
+use common::{on_every_loop, until};
 use ferrevent::engine::Registration;
 use ferrevent::sys::Clock;
 use ferrevent::{BackendKind, Builder, EventLoop, Readiness, Trouble};
@@ -92,7 +92,7 @@ fn a_timer_that_is_not_armed_again_is_gone() {
 
 #[test]
 fn real_timers_are_never_early() {
-    on_every_backend(|events| {
+    on_every_loop(|events| {
         let start = Instant::now();
         let done: Rc<Cell<Option<Duration>>> = Rc::default();
         let own = Rc::clone(&done);
@@ -108,7 +108,7 @@ fn real_timers_are_never_early() {
 
 #[test]
 fn level_readiness_is_told_as_long_as_it_lasts_and_registrations_share() {
-    on_every_backend(|events| {
+    on_every_loop(|events| {
         let (mut near, far) = UnixStream::pair().unwrap();
         far.set_nonblocking(true).unwrap();
         let counts: [Rc<Cell<u32>>; 3] = Default::default();
@@ -120,7 +120,7 @@ fn level_readiness_is_told_as_long_as_it_lasts_and_registrations_share() {
                 cell.set(cell.get() + 1);
             }
         };
-        let mut context = events.context();
+        let mut context = events.local();
         let read = Registration::new(Readiness::READ);
         let watch = context
             .watch(far.as_fd(), read, count(reads, Readiness::READ))
@@ -143,7 +143,7 @@ fn level_readiness_is_told_as_long_as_it_lasts_and_registrations_share() {
         // A third registration, of the other direction, on the same number.
         let write = Registration::new(Readiness::WRITE);
         let writable = events
-            .context()
+            .local()
             .watch(far.as_fd(), write, count(writes, Readiness::WRITE))
             .unwrap();
         events.poll().unwrap();
@@ -168,7 +168,7 @@ fn edge_readiness_is_told_once_for_each_arrival() {
     let mut edge = Registration::new(Readiness::READ);
     edge.edge = true;
     events
-        .context()
+        .local()
         .watch(far.as_fd(), edge, move |_, _| own.set(own.get() + 1))
         .unwrap();
     for arrivals in 1..=3 {
@@ -184,7 +184,7 @@ fn edge_readiness_is_told_once_for_each_arrival() {
 
 #[test]
 fn what_cannot_be_watched_is_refused() {
-    on_every_backend(|events| {
+    on_every_loop(|events| {
         let (_near, far) = UnixStream::pair().unwrap();
         let nothing = Registration::new(Readiness::NONE);
         let refused = events.context().watch(far.as_fd(), nothing, |_, _| ());
@@ -204,14 +204,14 @@ fn what_cannot_be_watched_is_refused() {
 
 #[test]
 fn a_watch_that_hears_nothing_times_out() {
-    on_every_backend(|events| {
+    on_every_loop(|events| {
         let (_near, far) = UnixStream::pair().unwrap();
         let told: Rc<Cell<Option<Readiness>>> = Rc::default();
         let own = Rc::clone(&told);
         let mut registration = Registration::new(Readiness::READ);
         registration.timeout = Some(5 * MS);
         events
-            .context()
+            .local()
             .watch(far.as_fd(), registration, move |_, ready| {
                 own.set(Some(ready));
             })
@@ -231,7 +231,7 @@ fn every_loop_that_asks_for_a_signal_gets_it() {
             let mut events = Builder::new().backend(*kind).build().unwrap();
             let own = Rc::clone(&seen);
             events
-                .context()
+                .local()
                 .signal(SIGUSR2, move |_, times| own.set(own.get() + times))
                 .unwrap();
             events
@@ -254,11 +254,11 @@ fn every_loop_that_asks_for_a_signal_gets_it() {
 
 #[test]
 fn user_events_come_from_any_thread_and_are_never_lost() {
-    on_every_backend(|events| {
+    on_every_loop(|events| {
         let count = Rc::new(Cell::new(0_u32));
         let own = Rc::clone(&count);
         let trigger = events
-            .context()
+            .local()
             .trigger(move |_| own.set(own.get() + 1))
             .unwrap();
         for round in 1..=200 {
@@ -276,7 +276,7 @@ fn user_events_come_from_any_thread_and_are_never_lost() {
 
 #[test]
 fn a_sleeping_loop_is_woken_and_stopped_from_afar() {
-    on_every_backend(|events| {
+    on_every_loop(|events| {
         let remote = events.context().remote();
         // Something registered, so that the loop has a reason to run.
         events.timer(Duration::from_secs(3600), |_| ()).unwrap();

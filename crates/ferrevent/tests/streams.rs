@@ -4,14 +4,14 @@
 
 mod common;
 
-use std::cell::Cell;
 use std::io::{IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Recorder, addresses, listen, on_every_backend, random_bytes, until};
+use common::{Recorder, Works, addresses, listen, on_every_backend, random_bytes, until};
 use ferrevent::{
     Address, BackendKind, Buffer, CloseReason, Handler, Stream, StreamConfig, Timeout, WriteError,
 };
@@ -42,8 +42,8 @@ fn an_echo_loses_nothing_and_closes_after_the_last_byte() {
                 }
             });
             events.connect(server, recorder).unwrap();
-            until(events, "the close", || record.borrow().reason.is_some());
-            let record = record.borrow();
+            until(events, "the close", || record.see().reason.is_some());
+            let record = record.see();
             assert!(record.bytes == sent);
             assert!(matches!(record.reason, Some(CloseReason::Finished)));
             assert_eq!(record.log, ["opened", "readable", "ended", "closed"]);
@@ -62,8 +62,8 @@ fn writes_before_the_connection_stands_are_sent() {
             let handle = events.connect(to, client).unwrap();
             handle.write(&b"early"[..]).unwrap();
             handle.finish_write();
-            until(events, "the bytes", || seen.borrow().reason.is_some());
-            assert_eq!(seen.borrow().bytes, b"early");
+            until(events, "the bytes", || seen.see().reason.is_some());
+            assert_eq!(seen.see().bytes, b"early");
         }
     });
 }
@@ -140,12 +140,9 @@ fn half_close_keeps_the_other_direction() {
                 }
             });
             events.connect(to, client).unwrap();
-            until(events, "the answer", || record.borrow().reason.is_some());
-            assert_eq!(record.borrow().bytes.len(), 500_000);
-            assert!(matches!(
-                record.borrow().reason,
-                Some(CloseReason::Finished)
-            ));
+            until(events, "the answer", || record.see().reason.is_some());
+            assert_eq!(record.see().bytes.len(), 500_000);
+            assert!(matches!(record.see().reason, Some(CloseReason::Finished)));
         }
     });
 }
@@ -161,12 +158,12 @@ fn a_pipe_relays_both_ways_and_passes_ends_on() {
             struct Front(Address);
             impl Handler for Front {
                 fn opened(&mut self, stream: &mut Stream<'_>) {
-                    let front = stream.handle();
+                    // Its bytes may come before the pipe stands.
                     let back = stream
                         .context()
-                        .connect(&self.0, |_: &mut Stream<'_>| unreachable!("it is piped"))
+                        .connect(&self.0, |_: &mut Stream<'_>| ())
                         .unwrap();
-                    assert!(front.pipe(&back));
+                    assert!(stream.pipe(&back));
                 }
                 fn readable(&mut self, _: &mut Stream<'_>) {
                     unreachable!("it is piped");
@@ -187,14 +184,9 @@ fn a_pipe_relays_both_ways_and_passes_ends_on() {
             })
         };
         events.connect(relay, client).unwrap();
-        until(events, "the relay's end", || {
-            record.borrow().reason.is_some()
-        });
-        assert!(record.borrow().bytes == sent);
-        assert!(matches!(
-            record.borrow().reason,
-            Some(CloseReason::Finished)
-        ));
+        until(events, "the relay's end", || record.see().reason.is_some());
+        assert!(record.see().bytes == sent);
+        assert!(matches!(record.see().reason, Some(CloseReason::Finished)));
     });
 }
 
@@ -207,12 +199,12 @@ fn out_of_band_data_strands_nothing() {
             server.take().unwrap()
         });
         let peer = socket2::Socket::from(tcp(&to));
-        until(events, "the accept", || !record.borrow().log.is_empty());
+        until(events, "the accept", || !record.see().log.is_empty());
         peer.send(b"abc").unwrap();
         peer.send_out_of_band(b"!").unwrap();
         peer.send(b"defgh").unwrap();
         until(events, "the bytes behind the mark", || {
-            record.borrow().bytes == b"abcdefgh"
+            record.see().bytes == b"abcdefgh"
         });
     });
 }
@@ -225,7 +217,7 @@ fn passed_descriptors_strand_nothing() {
         let (near, far) = UnixStream::pair().unwrap();
         let (recorder, record) = Recorder::new();
         events.context().adopt(near.into(), recorder).unwrap();
-        until(events, "the opening", || !record.borrow().log.is_empty());
+        until(events, "the opening", || !record.see().log.is_empty());
         let far = socket2::SockRef::from(&far);
         let mut expected = Vec::new();
         for round in 0..20 {
@@ -244,10 +236,10 @@ fn passed_descriptors_strand_nothing() {
                 expected.extend_from_slice(bytes);
             }
             until(events, "the rest", || {
-                record.borrow().bytes.len() == expected.len()
+                record.see().bytes.len() == expected.len()
             });
         }
-        assert_eq!(record.borrow().bytes, expected);
+        assert_eq!(record.see().bytes, expected);
     });
 }
 
@@ -275,16 +267,14 @@ fn a_reset_is_told_as_a_failure_after_the_bytes() {
         });
         let mut peer = tcp(&to);
         peer.write_all(b"last words").unwrap();
-        until(events, "the bytes", || {
-            record.borrow().bytes == b"last words"
-        });
+        until(events, "the bytes", || record.see().bytes == b"last words");
         socket2::SockRef::from(&peer)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
         drop(peer);
-        until(events, "the reset", || record.borrow().reason.is_some());
+        until(events, "the reset", || record.see().reason.is_some());
         assert!(matches!(
-            record.borrow().reason,
+            record.see().reason,
             Some(CloseReason::Failed { .. })
         ));
     });
@@ -299,8 +289,8 @@ fn an_unreachable_address_is_told_with_its_name() {
         drop(free);
         let (client, record) = Recorder::new();
         events.connect(address.into(), client).unwrap();
-        until(events, "the refusal", || record.borrow().reason.is_some());
-        let record = record.borrow();
+        until(events, "the refusal", || record.see().reason.is_some());
+        let record = record.see();
         assert_eq!(record.log, ["closed"]);
         let text = record.reason.as_ref().unwrap().to_string();
         assert!(text.contains(&address.to_string()), "{text}");
@@ -324,8 +314,8 @@ fn a_name_is_resolved_off_the_loop() {
         });
         let name = Address::Name("localhost".into(), bound.port());
         events.connect(name, client).unwrap();
-        until(events, "the echo", || record.borrow().reason.is_some());
-        assert_eq!(record.borrow().bytes, b"hi");
+        until(events, "the echo", || record.see().reason.is_some());
+        assert_eq!(record.see().bytes, b"hi");
     });
 }
 
@@ -344,9 +334,9 @@ fn time_limits_are_told_and_close() {
             }
         });
         events.connect(to, client).unwrap();
-        until(events, "the timeout", || record.borrow().reason.is_some());
+        until(events, "the timeout", || record.see().reason.is_some());
         assert!(matches!(
-            record.borrow().reason,
+            record.see().reason,
             Some(CloseReason::TimedOut(Timeout::Read))
         ));
     });
@@ -373,7 +363,7 @@ fn a_panic_ends_its_own_stream_and_no_other() {
         events.connect(to.clone(), bad).unwrap();
         events.connect(to, good).unwrap();
         until(events, "both", || {
-            bad_record.borrow().reason.is_some() && good_record.borrow().bytes == b"good"
+            bad_record.see().reason.is_some() && good_record.see().bytes == b"good"
         });
     });
 }
@@ -390,10 +380,10 @@ fn handles_reach_streams_from_other_threads_and_are_refused_late() {
             }
             writer.finish();
         });
-        until(events, "the end", || record.borrow().reason.is_some());
+        until(events, "the end", || record.see().reason.is_some());
         thread.join().unwrap();
         let expected: Vec<u8> = (0..100_u8).flat_map(|piece| vec![piece; 1000]).collect();
-        assert!(record.borrow().bytes == expected);
+        assert!(record.see().bytes == expected);
         until(events, "the other end", || a.is_closed() && b.is_closed());
         let refused = a.write(&b"late"[..]).unwrap_err();
         assert_eq!(refused.reason, WriteError::Closed);
@@ -404,6 +394,7 @@ fn handles_reach_streams_from_other_threads_and_are_refused_late() {
 #[test]
 fn a_handle_past_its_limit_gives_the_bytes_back() {
     on_every_backend(|events| {
+        let at_work = events.is_pool();
         let (a, _b) = events
             .context()
             .pair(|_: &mut Stream<'_>| (), |_: &mut Stream<'_>| ())
@@ -413,14 +404,21 @@ fn a_handle_past_its_limit_gives_the_bytes_back() {
             match a.write(vec![1; 100_000]) {
                 Ok(waiting) => {
                     taken += 100_000;
-                    assert_eq!(waiting, taken);
+                    // A pool delivers meanwhile.
+                    assert!(waiting == taken || (at_work && waiting < taken));
                 }
                 Err(refused) => break refused,
             }
         };
         assert_eq!(refused.reason, WriteError::Full);
         assert_eq!(refused.bytes.len(), 100_000);
-        assert!((1024 * 1024..1024 * 1024 + 100_000).contains(&taken));
+        // What its peer and the kernel hold comes to what waits.
+        let most = if at_work {
+            3 << 20
+        } else {
+            1024 * 1024 + 100_000
+        };
+        assert!((1024 * 1024..most).contains(&taken), "{taken} taken");
     });
 }
 
@@ -431,11 +429,11 @@ fn a_handler_may_do_anything_anywhere() {
     on_every_backend(|events| {
         for at in CALLBACKS {
             for action in 0..7 {
-                let done = Rc::new(Cell::new(false));
+                let done = Arc::new(AtomicBool::new(false));
                 let (one, record) = Recorder::with({
-                    let done = Rc::clone(&done);
+                    let done = Arc::clone(&done);
                     move |stream, what| {
-                        if what != at || done.replace(true) {
+                        if what != at || done.swap(true, Ordering::Relaxed) {
                             return;
                         }
                         let own = stream.handle();
@@ -463,7 +461,7 @@ fn a_handler_may_do_anything_anywhere() {
                 a.close();
                 b.close();
                 until(events, "the close", || a.is_closed() && b.is_closed());
-                assert!(record.borrow().reason.is_some(), "{at}, action {action}");
+                assert!(record.see().reason.is_some(), "{at}, action {action}");
             }
         }
     });

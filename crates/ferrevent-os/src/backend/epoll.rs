@@ -37,6 +37,9 @@ pub(super) struct Backend {
     sys: Sys,
     epoll: OwnedFd,
     wake: OwnedFd,
+    /// Several threads take events: a level is told once, and again when its
+    /// event was taken (`EPOLLONESHOT`), lest whoever waits spin meanwhile.
+    shared: bool,
 }
 
 pub(super) struct Waiter {
@@ -50,7 +53,7 @@ impl std::fmt::Debug for Waiter {
 }
 
 impl Backend {
-    pub(super) fn new(sys: Sys) -> io::Result<Self> {
+    pub(super) fn new(sys: Sys, shared: bool) -> io::Result<Self> {
         let epoll = sys.epoll_create()?;
         let wake = sys.eventfd()?;
         // Edge-triggered: every write wakes, and nothing need be read back.
@@ -62,7 +65,12 @@ impl Backend {
             edge,
             WAKE,
         )?;
-        Ok(Self { sys, epoll, wake })
+        Ok(Self {
+            sys,
+            epoll,
+            wake,
+            shared,
+        })
     }
 
     pub(super) fn sys(&self) -> &Sys {
@@ -132,11 +140,16 @@ impl Backend {
             What::Ready(ready) => {
                 // Judged by what waited when the event came: the next receive
                 // is on its way as soon as this one is told.
+                let once = self.shared && !port.flags.has(Flags::EDGE);
                 let excess = port.excess_interest(standing(port), ready);
                 port.note(ready);
                 port.progress(&self.sys, sink);
-                if let Some(interest) = excess {
-                    // Asked for too much, the kernel only speaks more often.
+                // Asked for too much, the kernel only speaks more often; a
+                // port that it knows already it does not refuse.
+                if once {
+                    port.armed = Readiness::NONE;
+                    let _ = self.arm(port);
+                } else if let Some(interest) = excess {
                     let _ = self.ask(port, interest);
                 }
                 self.make_good(port);
@@ -166,7 +179,7 @@ impl Backend {
         interest: Readiness,
         edge: bool,
     ) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd, bits(interest, edge), token)
+        self.control(libc::EPOLL_CTL_ADD, fd, self.bits(interest, edge), token)
     }
 
     pub(super) fn rewatch(
@@ -176,7 +189,20 @@ impl Backend {
         interest: Readiness,
         edge: bool,
     ) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, bits(interest, edge), token)
+        self.control(libc::EPOLL_CTL_MOD, fd, self.bits(interest, edge), token)
+    }
+
+    pub(super) fn took(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        if self.shared && !edge {
+            return self.rewatch(fd, token, interest, edge);
+        }
+        Ok(())
     }
 
     pub(super) fn unwatch(&self, fd: RawFd) -> io::Result<()> {
@@ -247,7 +273,7 @@ impl Backend {
         self.control(
             operation,
             port.fd.as_raw_fd(),
-            bits(interest, port.flags.has(Flags::EDGE)),
+            self.bits(interest, port.flags.has(Flags::EDGE)),
             port.token,
         )?;
         port.flags.set(Flags::REGISTERED, !interest.is_none());
@@ -259,10 +285,30 @@ impl Backend {
     #[inline]
     fn make_good(&self, port: &Port) {
         if self.sys.take_lie() {
-            let events = bits(port.armed, port.flags.has(Flags::EDGE));
+            let events = self.bits(port.armed, port.flags.has(Flags::EDGE));
             // A port that is not registered has nothing to be told of.
             let _ = self.control(libc::EPOLL_CTL_MOD, port.fd.as_raw_fd(), events, port.token);
         }
+    }
+
+    fn bits(&self, interest: Readiness, edge: bool) -> u32 {
+        let mut bits = 0;
+        for (readiness, bit) in [
+            (Readiness::READ, libc::EPOLLIN),
+            (Readiness::WRITE, libc::EPOLLOUT),
+            (Readiness::CLOSED, libc::EPOLLRDHUP),
+            (Readiness::PRIORITY, libc::EPOLLPRI),
+        ] {
+            if interest.any(readiness) {
+                bits |= bit;
+            }
+        }
+        if edge {
+            bits |= libc::EPOLLET;
+        } else if self.shared {
+            bits |= libc::EPOLLONESHOT;
+        }
+        bits as u32
     }
 
     fn control(
@@ -285,24 +331,6 @@ fn standing(port: &Port) -> Readiness {
         PortKind::Unix => EDGE,
         _ => Readiness::NONE,
     }
-}
-
-fn bits(interest: Readiness, edge: bool) -> u32 {
-    let mut bits = 0;
-    for (readiness, bit) in [
-        (Readiness::READ, libc::EPOLLIN),
-        (Readiness::WRITE, libc::EPOLLOUT),
-        (Readiness::CLOSED, libc::EPOLLRDHUP),
-        (Readiness::PRIORITY, libc::EPOLLPRI),
-    ] {
-        if interest.any(readiness) {
-            bits |= bit;
-        }
-    }
-    if edge {
-        bits |= libc::EPOLLET;
-    }
-    bits as u32
 }
 
 #[inline]

@@ -243,11 +243,33 @@ impl Backend {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn new(kind: BackendKind, sys: Sys) -> io::Result<Self> {
+        Self::open_kind(kind, sys, false)
+    }
+
+    /// Opens a backend whose events are taken by several threads: nothing is
+    /// told again before its event was taken, so that the one that waits does
+    /// not spin while another is at work on it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new_shared(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn new_shared(kind: BackendKind, sys: Sys) -> io::Result<Self> {
+        Self::open_kind(kind, sys, true)
+    }
+
+    fn open_kind(kind: BackendKind, sys: Sys, shared: bool) -> io::Result<Self> {
         Ok(Self(match kind {
             #[cfg(target_os = "linux")]
-            BackendKind::Epoll => Kind::Epoll(epoll::Backend::new(sys)?),
-            BackendKind::Poll => Kind::Poll(poll::Backend::new(sys)?),
-            BackendKind::Simulated(seed) => Kind::Simulated(simulated::Backend::new(sys, seed)?),
+            BackendKind::Epoll => Kind::Epoll(epoll::Backend::new(sys, shared)?),
+            BackendKind::Poll => Kind::Poll(poll::Backend::new(sys, shared)?),
+            BackendKind::Simulated(seed) => {
+                Kind::Simulated(simulated::Backend::new(sys, seed, shared)?)
+            }
         }))
     }
 
@@ -504,6 +526,29 @@ impl Backend {
         edge: bool,
     ) -> io::Result<()> {
         each!(self, backend => backend.rewatch(fd, token, interest, edge))
+    }
+
+    /// The event of a watched descriptor was taken: what it is watched for may
+    /// be told again. To be said on a shared backend; else it changes nothing.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    ///
+    /// ```
+    /// # use std::os::fd::AsRawFd;
+    /// # use ferrevent_os::{Backend, BackendKind, Readiness, Token};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # let backend = Backend::new_shared(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
+    /// let mut events = Vec::new();
+    /// backend.wait(&mut backend.waiter(), None, &mut events)?;
+    /// backend.took(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn took(&self, fd: RawFd, token: Token, interest: Readiness, edge: bool) -> io::Result<()> {
+        each!(self, backend => backend.took(fd, token, interest, edge))
     }
 
     /// Reports nothing more of a watched descriptor.

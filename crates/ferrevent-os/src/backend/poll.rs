@@ -26,12 +26,34 @@ pub(super) struct Backend {
     waiting: AtomicBool,
     wake_reader: OwnedFd,
     wake_writer: OwnedFd,
+    /// Several threads take events: what was told is not asked for again
+    /// before its event was taken, lest whoever waits spin meanwhile.
+    shared: bool,
 }
 
 #[derive(Debug, Default)]
 struct Set {
-    entries: HashMap<RawFd, (Token, Readiness)>,
+    entries: HashMap<RawFd, Asked>,
     version: u64,
+}
+
+/// What is asked for of one descriptor.
+#[derive(Debug)]
+struct Asked {
+    token: Token,
+    interest: Readiness,
+    /// It was told, and not taken yet.
+    told: bool,
+}
+
+impl Asked {
+    fn new(token: Token, interest: Readiness) -> Self {
+        Self {
+            token,
+            interest,
+            told: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -49,7 +71,7 @@ struct Entry {
 }
 
 impl Backend {
-    pub(super) fn new(sys: Sys) -> io::Result<Self> {
+    pub(super) fn new(sys: Sys, shared: bool) -> io::Result<Self> {
         let (wake_reader, wake_writer) = sys.pipe()?;
         Ok(Self {
             sys,
@@ -57,6 +79,7 @@ impl Backend {
             waiting: AtomicBool::new(false),
             wake_reader,
             wake_writer,
+            shared,
         })
     }
 
@@ -107,6 +130,7 @@ impl Backend {
                 if let Some(interest) = excess {
                     self.ask(port, interest);
                 }
+                self.taken(port.fd.as_raw_fd());
             }
             What::Done(completion) => sink(*completion),
             What::Wake => {}
@@ -134,7 +158,7 @@ impl Backend {
         if set.entries.contains_key(&fd) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        set.entries.insert(fd, (token, interest));
+        set.entries.insert(fd, Asked::new(token, interest));
         self.changed(set);
         Ok(())
     }
@@ -149,8 +173,13 @@ impl Backend {
         refuse_edge(edge)?;
         let mut set = self.lock();
         let entry = set.entries.get_mut(&fd).ok_or(io::ErrorKind::NotFound)?;
-        *entry = (token, interest);
+        *entry = Asked::new(token, interest);
         self.changed(set);
+        Ok(())
+    }
+
+    pub(super) fn took(&self, fd: RawFd, _: Token, _: Readiness, _: bool) -> io::Result<()> {
+        self.taken(fd);
         Ok(())
     }
 
@@ -201,13 +230,22 @@ impl Backend {
             });
         }
         let told = polled.iter().zip(&waiter.polled);
-        events.extend(
-            told.filter(|(polled, _)| polled.revents != 0)
-                .map(|(polled, entry)| Event {
-                    token: entry.token,
-                    what: What::Ready(readiness(polled.revents)),
-                }),
-        );
+        let told = told.filter(|(polled, _)| polled.revents != 0);
+        if self.shared {
+            let mut set = self.lock();
+            for (_, entry) in told.clone() {
+                if let Some(asked) = set.entries.get_mut(&entry.fd)
+                    && asked.token == entry.token
+                {
+                    asked.told = true;
+                }
+            }
+            set.version += 1;
+        }
+        events.extend(told.map(|(polled, entry)| Event {
+            token: entry.token,
+            what: What::Ready(readiness(polled.revents)),
+        }));
         Ok(())
     }
 
@@ -222,9 +260,22 @@ impl Backend {
             set.entries.remove(&port.fd.as_raw_fd());
         } else {
             set.entries
-                .insert(port.fd.as_raw_fd(), (port.token, interest));
+                .insert(port.fd.as_raw_fd(), Asked::new(port.token, interest));
         }
         self.changed(set);
+    }
+
+    /// The event of this descriptor was taken: it may be told again.
+    fn taken(&self, fd: RawFd) {
+        if !self.shared {
+            return;
+        }
+        let mut set = self.lock();
+        if let Some(asked) = set.entries.get_mut(&fd)
+            && std::mem::take(&mut asked.told)
+        {
+            self.changed(set);
+        }
     }
 
     fn changed(&self, mut set: MutexGuard<'_, Set>) {
@@ -249,12 +300,12 @@ impl Waiter {
         }
         self.version = set.version;
         self.polled.clear();
-        self.polled
-            .extend(set.entries.iter().map(|(fd, (token, interest))| Entry {
-                fd: *fd,
-                events: bits(*interest),
-                token: *token,
-            }));
+        let asked = set.entries.iter().filter(|(_, asked)| !asked.told);
+        self.polled.extend(asked.map(|(fd, asked)| Entry {
+            fd: *fd,
+            events: bits(asked.interest),
+            token: asked.token,
+        }));
     }
 
     /// The set as poll(2) takes it, with the wake-up at its end.

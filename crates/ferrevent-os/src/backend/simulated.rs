@@ -42,6 +42,8 @@ struct State {
     held: Vec<Held>,
     /// Every operation that was submitted and has not completed.
     in_flight: HashSet<(Token, OpKind)>,
+    /// Somebody waits, and found nothing held back.
+    asleep: bool,
 }
 
 /// The kernel's own side of a port.
@@ -63,7 +65,7 @@ struct Held {
 pub(super) type Waiter = poll::Waiter;
 
 impl Backend {
-    pub(super) fn new(sys: Sys, seed: u64) -> io::Result<Self> {
+    pub(super) fn new(sys: Sys, seed: u64, shared: bool) -> io::Result<Self> {
         // Sends and receives that fall short, unless a test brings its own
         // faults.
         let rules = vec![
@@ -74,12 +76,13 @@ impl Backend {
         let kernel_sys = sys.or_faults(Arc::new(FaultPlan::new(seed, rules)));
         Ok(Self {
             sys,
-            kernel: poll::Backend::new(kernel_sys)?,
+            kernel: poll::Backend::new(kernel_sys, shared)?,
             state: Mutex::new(State {
                 random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
                 ports: HashMap::new(),
                 held: Vec::new(),
                 in_flight: HashSet::new(),
+                asleep: false,
             }),
         })
     }
@@ -151,6 +154,7 @@ impl Backend {
             return Some(taken);
         }
         state.hold(token, kind, taken.with_error(canceled()));
+        self.rouse(&mut state);
         None
     }
 
@@ -194,6 +198,16 @@ impl Backend {
         self.kernel.rewatch(fd, token, interest, edge)
     }
 
+    pub(super) fn took(
+        &self,
+        fd: RawFd,
+        token: Token,
+        interest: Readiness,
+        edge: bool,
+    ) -> io::Result<()> {
+        self.kernel.took(fd, token, interest, edge)
+    }
+
     pub(super) fn unwatch(&self, fd: RawFd) -> io::Result<()> {
         self.kernel.unwatch(fd)
     }
@@ -212,14 +226,19 @@ impl Backend {
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
-        let patience = if self.lock().held.is_empty() {
+        let mut state = self.lock();
+        state.asleep = state.held.is_empty();
+        let patience = if state.asleep {
             timeout
         } else {
             Some(Duration::ZERO)
         };
+        drop(state);
         let first = events.len();
-        self.kernel.wait(waiter, patience, events)?;
+        let outcome = self.kernel.wait(waiter, patience, events);
         let mut state = self.lock();
+        state.asleep = false;
+        outcome?;
         let told: Vec<Event> = events.drain(first..).collect();
         for event in told {
             if state.ports.contains_key(&event.token) {
@@ -264,6 +283,7 @@ impl Backend {
                 self.disarm(&mut inner.port, &completion);
             }
             state.hold(token, kind, completion.armed(goes_on));
+            self.rouse(state);
             if goes_on
                 && !went_on
                 && let Some(inner) = state.ports.get_mut(&token)
@@ -282,6 +302,13 @@ impl Backend {
     fn disarm(&self, port: &mut Port, completion: &Completion) {
         if completion.is_armed() {
             let _ = self.kernel.cancel(port, kind_of(completion));
+        }
+    }
+
+    /// Whoever waits must tell what is held back now.
+    fn rouse(&self, state: &mut State) {
+        if std::mem::take(&mut state.asleep) {
+            let _ = self.kernel.wake();
         }
     }
 

@@ -122,7 +122,7 @@ impl<S, O> Engine<S, O> {
         true
     }
 
-    pub(super) fn hear_listener(&mut self, token: Token, what: What) -> Option<Happening> {
+    pub(super) fn hear_listener(&mut self, token: Token, what: What) -> Option<Happening<S>> {
         let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
             return None;
         };
@@ -137,7 +137,7 @@ impl<S, O> Engine<S, O> {
 
     /// Asks for the next connection, unless the listener had its share of the
     /// turn or is to take none.
-    pub(super) fn go_on_accepting(&mut self, token: Token) -> Option<Happening> {
+    pub(super) fn go_on_accepting(&mut self, token: Token) -> Option<Happening<S>> {
         let turn = self.turn;
         let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
             return None;
@@ -162,7 +162,7 @@ impl<S, O> Engine<S, O> {
         self.accepted(token, completion)
     }
 
-    fn accepted(&mut self, token: Token, completion: Completion) -> Option<Happening> {
+    fn accepted(&mut self, token: Token, completion: Completion) -> Option<Happening<S>> {
         let Completion::Accepted { result, armed } = completion else {
             return None;
         };

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 
 use ferrevent_core::stream::{Activity, CloseReason, Machine, StreamConfig};
-use ferrevent_os::{Completion, Op, PortKind, Token, socket};
+use ferrevent_core::timer::Tick;
+use ferrevent_os::{Backend, Completion, Op, PortKind, Token, socket};
 use socket2::SockAddr;
 
 use super::Engine;
@@ -67,7 +68,7 @@ impl<S, O> Engine<S, O> {
         if resolving {
             self.queue_stream(token);
         } else {
-            self.try_next(token, None);
+            self.try_connect(token, None);
         }
         Some(token)
     }
@@ -94,85 +95,76 @@ impl<S, O> Engine<S, O> {
             Ok(addresses) => {
                 if let Some(Entry::Stream(stream)) = self.table.get_mut(token) {
                     stream.extras_mut().candidates = addresses.into();
-                    self.try_next(token, None);
                 }
+                self.try_connect(token, None);
             }
-            Err(error) => self.try_next(token, Some(error)),
+            Err(error) => self.try_connect(token, Some(error)),
         }
     }
 
-    /// The attempt that was going on has failed.
-    pub(super) fn connect_failed(&mut self, token: Token, error: io::Error) {
-        let trying = match self.table.get_mut(token) {
-            Some(Entry::Stream(stream)) => stream.extras_mut().trying.take(),
-            _ => None,
-        };
-        let error = match trying {
+    fn try_connect(&mut self, token: Token, last: Option<io::Error>) {
+        let (backend, now) = (&self.backend, self.now);
+        if let Some(Entry::Stream(stream)) = self.table.get_mut(token) {
+            stream.try_next(backend, now, last);
+        }
+        self.queue_stream(token);
+    }
+}
+
+impl<S> StreamEntry<S> {
+    /// An attempt failed; the next address is tried.
+    pub(super) fn connect_failed(&mut self, backend: &Backend, now: Tick, error: io::Error) {
+        let error = match self.extras_mut().trying.take() {
             Some(address) => socket::naming(error, &address),
             None => error,
         };
-        self.try_next(token, Some(error));
+        self.try_next(backend, now, Some(error));
     }
 
-    /// Tries the next address that is left; `last` is why the one before did
-    /// not do. The error of the last address is the one that is told.
-    fn try_next(&mut self, token: Token, mut last: Option<io::Error>) {
-        loop {
-            let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
-                return;
-            };
-            if !stream.machine.is_connecting() || stream.machine.is_closed() {
-                return;
+    fn try_next(&mut self, backend: &Backend, now: Tick, mut last: Option<io::Error>) {
+        while self.machine.is_connecting() && !self.machine.is_closed() {
+            if let Some(port) = self.port.take() {
+                backend.close(port);
             }
-            if let Some(port) = stream.port.take() {
-                self.backend.close(port);
-            }
-            let extras = stream.extras_mut();
+            let extras = self.extras_mut();
             let Some(address) = extras.candidates.pop_front() else {
                 let error = last.unwrap_or_else(|| {
                     io::Error::new(io::ErrorKind::NotFound, "the name has no address")
                 });
-                stream.machine.close(CloseReason::Failed {
+                self.machine.close(CloseReason::Failed {
                     during: Activity::Connect,
                     error,
                 });
-                break;
+                return;
             };
             let bind = extras.bind.clone();
             extras.trying = Some(address.clone());
-            match self.begin_connect(token, &address, bind.as_ref()) {
-                Ok(()) => break,
+            match self.begin_connect(backend, now, &address, bind.as_ref()) {
+                Ok(()) => return,
                 Err(error) => last = Some(socket::naming(error, &address)),
             }
         }
-        self.queue_stream(token);
     }
 
     fn begin_connect(
         &mut self,
-        token: Token,
+        backend: &Backend,
+        now: Tick,
         address: &SockAddr,
         bind: Option<&SockAddr>,
     ) -> io::Result<()> {
-        let now = self.now;
-        let fd = socket::for_connecting(self.backend.sys(), address, bind)?;
+        let fd = socket::for_connecting(backend.sys(), address, bind)?;
         let kind = PortKind::of(&fd);
-        let mut port = self.backend.open(fd, kind, token);
-        let completion = self
-            .backend
-            .submit(&mut port, Op::Connect(Box::new(address.clone())));
-        if let Some(Completion::Connected(Err(error))) = completion {
-            self.backend.close(port);
-            return Err(error);
+        let mut port = backend.open(fd, kind, self.token);
+        match backend.submit(&mut port, Op::Connect(Box::new(address.clone()))) {
+            Some(Completion::Connected(Err(error))) => {
+                backend.close(port);
+                return Err(error);
+            }
+            Some(completion) => self.complete(now, completion),
+            None => {}
         }
-        let Some(Entry::Stream(stream)) = self.table.get_mut(token) else {
-            self.backend.close(port);
-            return Ok(());
-        };
-        stream.port = Some(port);
-        if let Some(completion) = completion {
-            stream.complete(now, completion);
-        }
+        self.port = Some(port);
         Ok(())
     }
 }

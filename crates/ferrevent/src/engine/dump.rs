@@ -33,7 +33,7 @@ impl<S, O> Engine<S, O> {
                     writeln!(
                         text,
                         "stream, descriptor {fd:?}, {} bytes in, {} bytes out, received {}, \
-                         sent {}{}{}{}",
+                         sent {}{}{}{}{}",
                         machine.input().len(),
                         machine.output().len(),
                         machine.received_bytes(),
@@ -44,6 +44,7 @@ impl<S, O> Engine<S, O> {
                             ""
                         },
                         if machine.is_paused() { ", paused" } else { "" },
+                        if stream.queued { ", queued" } else { "" },
                         if machine.has_ended() {
                             ", peer ended"
                         } else {
@@ -72,6 +73,17 @@ impl<S, O> Engine<S, O> {
                 ),
             };
         }
+        let waiting: usize = self
+            .queues
+            .iter()
+            .map(std::collections::VecDeque::len)
+            .sum();
+        let _ = writeln!(
+            text,
+            "{waiting} pieces of work now, {} later, {} for what is being run",
+            self.later.len(),
+            self.blocked.len()
+        );
         text
     }
 }

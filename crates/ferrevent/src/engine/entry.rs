@@ -47,6 +47,18 @@ impl<S, O> Entry<S, O> {
 }
 
 impl<S, O> Entry<S, O> {
+    /// Whether its owner is out, being run by the driver.
+    #[inline]
+    pub(super) fn is_out(&self) -> bool {
+        match self {
+            Entry::Stream(_) | Entry::Descriptor(_) => false,
+            Entry::Listener(listener) => listener.owner.is_none(),
+            Entry::Timer(timer) => timer.owner.is_none(),
+            Entry::Watch(watch) => watch.owner.is_none(),
+            Entry::User(user) => user.owner.is_none(),
+        }
+    }
+
     pub(super) fn set_priority(&mut self, priority: Priority) {
         match self {
             Entry::Stream(stream) => stream.priority = priority,
@@ -70,9 +82,9 @@ impl<S, O> Entry<S, O> {
 /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
 /// let (near, far) = socket::pair()?;
 /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
-/// let stream = engine.take(token).unwrap();
-/// assert_eq!(stream.owner, "mine");
-/// engine.put_back(stream);
+/// let mut run = engine.take(token).unwrap();
+/// assert_eq!(run.stream().owner, "mine");
+/// engine.put_back(run);
 /// # drop(far);
 /// # std::io::Result::Ok(())
 /// ```
@@ -89,6 +101,8 @@ pub struct StreamEntry<S> {
     pub(super) share: Share,
     pub(super) priority: Priority,
     pub(super) queued: bool,
+    /// It had its share, and goes on in the next turn.
+    pub(super) unfinished: bool,
 }
 
 /// What a stream has used up of its share of a turn.
@@ -144,6 +158,41 @@ impl<S> StreamEntry<S> {
         self.extras.get_or_insert_default()
     }
 
+    #[inline]
+    pub(super) fn piped_to(&self) -> Option<Token> {
+        self.extras.as_ref()?.piped_to
+    }
+
+    /// Its machine, its owner, its port and its key, to be used at once.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<String, &str> = Engine::new(backend.into(), 1);
+    /// # let (near, far) = socket::pair()?;
+    /// # let token = engine.add_stream(near, PortKind::Socket, String::new()).unwrap();
+    /// let mut run = engine.take(token).unwrap();
+    /// let (machine, owner, port, key) = run.stream().parts();
+    /// while let Some(event) = machine.next_event() {
+    ///     owner.push_str(&format!("{key:?}: {event:?} on {port:?}"));
+    /// }
+    /// # engine.put_back(run);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn parts(&mut self) -> (&mut Machine, &mut S, Option<&Port>, Token) {
+        let Self {
+            machine,
+            owner,
+            port,
+            token,
+            ..
+        } = self;
+        (machine, owner, port.as_ref(), *token)
+    }
+
     /// Its key.
     ///
     /// ```
@@ -155,9 +204,9 @@ impl<S> StreamEntry<S> {
     /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
     /// let (near, far) = socket::pair()?;
     /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
-    /// let stream = engine.take(token).unwrap();
-    /// assert_eq!(stream.token(), token);
-    /// engine.put_back(stream);
+    /// let mut run = engine.take(token).unwrap();
+    /// assert_eq!(run.stream().token(), token);
+    /// engine.put_back(run);
     /// # drop(far);
     /// # std::io::Result::Ok(())
     /// ```
@@ -176,9 +225,9 @@ impl<S> StreamEntry<S> {
     /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
     /// let (near, far) = socket::pair()?;
     /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
-    /// let stream = engine.take(token).unwrap();
-    /// assert!(stream.port().is_some());
-    /// engine.put_back(stream);
+    /// let mut run = engine.take(token).unwrap();
+    /// assert!(run.stream().port().is_some());
+    /// engine.put_back(run);
     /// # drop(far);
     /// # std::io::Result::Ok(())
     /// ```
@@ -197,9 +246,9 @@ impl<S> StreamEntry<S> {
     /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
     /// let (near, far) = socket::pair()?;
     /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
-    /// let mut stream = engine.take(token).unwrap();
-    /// stream.set_priority(Priority(1));
-    /// engine.put_back(stream);
+    /// let mut run = engine.take(token).unwrap();
+    /// run.stream().set_priority(Priority(1));
+    /// engine.put_back(run);
     /// # drop(far);
     /// # std::io::Result::Ok(())
     /// ```

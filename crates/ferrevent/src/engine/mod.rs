@@ -2,15 +2,19 @@
 //! come from the kernel and go out one at a time.
 //!
 //! It calls nobody. Whoever drives it takes what happened from
-//! [`Engine::next`], runs whatever belongs to it, and gives a stream back with
-//! [`Engine::put_back`], which turns the stream's wishes into operations. The
-//! callback API and the C ABI are two such drivers.
+//! [`Engine::next`] and runs whatever belongs to it. A stream comes out of the
+//! table as a [`Run`], which turns its wishes into operations without the
+//! engine, and goes back by [`Engine::put_back`]; what comes for it meanwhile
+//! waits. So a driver may be one thread, or several that share the engine
+//! under a lock which they hold only to fetch and to hand in. The loop, the
+//! pool and the C ABI are such drivers.
 
 mod accept;
 mod connect;
 mod dump;
 mod entry;
 mod pipe;
+mod run;
 mod stream;
 mod table;
 mod turn;
@@ -22,13 +26,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrevent_core::timer::{Tick, TimerQueue};
-use ferrevent_os::{Backend, Event, Token, Waiter};
+use ferrevent_os::{Backend, Event, Token};
 
 pub use accept::Listening;
 pub use connect::Target;
 pub use entry::{Priority, StreamEntry};
-pub use turn::Happening;
-pub use watch::{Interest, Registration};
+pub use run::{Over, Run};
+pub use turn::{Happening, Removed, Waiting};
+pub use watch::{Interest, Refusal, Registration};
 
 use entry::Entry;
 use table::Table;
@@ -69,7 +74,8 @@ const STARVED_REST: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Engine<S, O> {
     backend: Arc<Backend>,
-    waiter: Waiter,
+    /// Out while somebody waits.
+    waiting: Option<Waiting>,
     table: Table<Entry<S, O>>,
     timers: TimerQueue<Token>,
     /// What is to be done in this turn, one queue for each priority.
@@ -78,8 +84,9 @@ pub struct Engine<S, O> {
     later: Vec<Token>,
     /// Listeners that rest because descriptors ran out.
     starved: Vec<Token>,
+    /// Work for what is out of the table, and what it waits for.
+    blocked: Vec<(Token, Work)>,
     watches: watch::Descriptors,
-    incoming: Vec<Event>,
     now: Tick,
     turn: u32,
 }
@@ -95,6 +102,16 @@ enum Work {
     Due(Token),
 }
 
+impl Work {
+    #[inline]
+    fn token(&self) -> Token {
+        match self {
+            Work::Kernel(event) => event.token,
+            Work::Run(token) | Work::Due(token) => *token,
+        }
+    }
+}
+
 impl<S, O> Engine<S, O> {
     /// An engine over a backend, with this many priorities (at least 1).
     ///
@@ -108,15 +125,15 @@ impl<S, O> Engine<S, O> {
     pub fn new(backend: Arc<Backend>, priorities: u8) -> Self {
         let now = backend.sys().now();
         Self {
-            waiter: backend.waiter(),
+            waiting: Some(Waiting::new(&backend)),
             backend,
             table: Table::new(),
             timers: TimerQueue::new(now),
             queues: (0..priorities.max(1)).map(|_| VecDeque::new()).collect(),
             later: Vec::new(),
             starved: Vec::new(),
+            blocked: Vec::new(),
             watches: watch::Descriptors::default(),
-            incoming: Vec::new(),
             now,
             turn: 1,
         }
@@ -282,8 +299,7 @@ impl<S, O> Engine<S, O> {
     /// ```
     pub fn use_backend(&mut self, backend: Arc<Backend>) -> io::Result<()> {
         self.backend = backend;
-        self.waiter = self.backend.waiter();
-        self.incoming.clear();
+        self.waiting = Some(Waiting::new(&self.backend));
         for queue in &mut self.queues {
             queue.retain(|work| !matches!(work, Work::Kernel(_)));
         }

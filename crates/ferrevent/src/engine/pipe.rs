@@ -3,8 +3,8 @@
 
 use ferrevent_os::Token;
 
-use super::entry::{Entry, StreamEntry};
-use super::{Engine, Happening};
+use super::Engine;
+use super::entry::Entry;
 
 impl<S, O> Engine<S, O> {
     /// Joins two streams both ways. From now on their bytes go to each other,
@@ -29,6 +29,8 @@ impl<S, O> Engine<S, O> {
     /// ```
     pub fn pipe(&mut self, a: Token, b: Token) -> bool {
         if a == b || !self.is_stream(a) || !self.is_stream(b) {
+            self.give_up_pipe(a);
+            self.give_up_pipe(b);
             return false;
         }
         for (one, other) in [(a, b), (b, a)] {
@@ -44,6 +46,20 @@ impl<S, O> Engine<S, O> {
         self.queue_stream(a);
         self.queue_stream(b);
         true
+    }
+
+    /// A stream that waits to be piped to one that is gone is finished.
+    fn give_up_pipe(&mut self, token: Token) {
+        let waits = match self.stream(token) {
+            Some(stream) => stream.machine.is_piped() && stream.piped_to().is_none(),
+            None => false,
+        };
+        if waits {
+            self.with_stream(token, |stream, now| {
+                stream.machine.set_piped(false);
+                stream.machine.finish(now);
+            });
+        }
     }
 
     fn is_stream(&mut self, token: Token) -> bool {
@@ -63,59 +79,4 @@ impl<S, O> Engine<S, O> {
             self.queue_stream(token);
         }
     }
-
-    /// Moves what a piped stream has received, and what its other end has
-    /// received for it, and passes ends on.
-    pub(super) fn run_piped(&mut self, token: Token) -> Option<Happening> {
-        let mut stream = self.take(token)?;
-        let other = stream
-            .extras
-            .as_ref()
-            .and_then(|extras| extras.piped_to)
-            .and_then(|other| self.take(other));
-        let Some(mut other) = other else {
-            // The other end is being run by the driver just now.
-            let tell = stream.machine.has_events();
-            self.table.put_back(token, Entry::Stream(stream));
-            self.later.push(token);
-            return tell.then_some(Happening::Stream(token));
-        };
-        let mut rounds = 0;
-        let (mut tell_one, mut tell_other);
-        loop {
-            let moved = pass(&mut stream, &mut other) | pass(&mut other, &mut stream);
-            tell_one = self.pursue(&mut stream);
-            tell_other = self.pursue(&mut other);
-            rounds += 1;
-            if !moved || rounds >= 16 {
-                break;
-            }
-        }
-        let other_token = other.token;
-        self.table.put_back(token, Entry::Stream(stream));
-        self.table.put_back(other_token, Entry::Stream(other));
-        if tell_other {
-            self.queue_stream(other_token);
-        }
-        tell_one.then_some(Happening::Stream(token))
-    }
-}
-
-/// Moves the input of one to the output of the other, and the end after the
-/// last byte; returns whether anything changed.
-fn pass<S>(from: &mut StreamEntry<S>, to: &mut StreamEntry<S>) -> bool {
-    let room = to.machine.config().output.high;
-    if to.machine.check_write().is_err() || to.machine.output().len() >= room {
-        return false;
-    }
-    let mut changed = false;
-    if !from.machine.input().is_empty() {
-        let input = from.machine.input();
-        changed = to.machine.output().append_buffer(input).is_ok();
-    }
-    if from.machine.take_end() {
-        to.machine.finish_write();
-        changed = true;
-    }
-    changed
 }

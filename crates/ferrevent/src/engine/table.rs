@@ -81,6 +81,15 @@ impl<T> Table<T> {
         }
     }
 
+    /// Whether the entry was taken out, and its key is still valid.
+    #[inline]
+    pub(super) fn is_out(&self, key: Token) -> bool {
+        let (index, generation) = split(key);
+        self.slots.get(index as usize).is_some_and(|slot| {
+            slot.generation == generation && matches!(slot.content, Content::Taken)
+        })
+    }
+
     /// Whether the key is valid, be its entry taken out or not.
     pub(super) fn contains(&self, key: Token) -> bool {
         let (index, generation) = split(key);

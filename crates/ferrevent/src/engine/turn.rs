@@ -1,13 +1,14 @@
 //! Turns: wait, gather, give out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use ferrevent_core::timer::Tick;
-use ferrevent_os::{Accepted, PortKind, Readiness, Token, What};
+use ferrevent_os::{Accepted, Backend, Event, PortKind, Readiness, Token, Waiter, What};
 
 use super::entry::{Entry, Timer, User};
-use super::{Engine, Priority, Work};
+use super::{Engine, Priority, Run, Work};
 
 /// Something for the driver to do.
 ///
@@ -30,9 +31,9 @@ use super::{Engine, Priority, Work};
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Happening {
-    /// This stream has something to tell: take it, ask its machine.
-    Stream(Token),
+pub enum Happening<S> {
+    /// A stream is to be run, until [`Run::advance`] finds nothing more to do.
+    Stream(Run<S>),
     /// A listener took a connection, of this kind.
     Accepted(Token, Accepted, PortKind),
     /// A listener met an error. `resting` tells that descriptors or memory ran
@@ -53,6 +54,69 @@ pub enum Happening {
     /// A user event was raised.
     User(Token),
 }
+
+/// The waiting half of an engine; whoever has it waits for all.
+///
+/// ```
+/// # use ferrevent::engine::Engine;
+/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+/// # use std::{sync::Arc, time::Duration};
+/// # let backend = Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
+/// # let mut engine: Engine<&str, &str> = Engine::new(Arc::clone(&backend), 1);
+/// let mut waiting = engine.lend_waiting().unwrap();
+/// waiting.wait(&backend, Some(Duration::ZERO))?;
+/// # engine.gather(waiting);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Waiting {
+    waiter: Waiter,
+    events: Vec<Event>,
+}
+
+impl Waiting {
+    pub(super) fn new(backend: &Backend) -> Self {
+        Self {
+            waiter: backend.waiter(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Waits, no longer than `patience`.
+    ///
+    /// # Errors
+    /// Those of the backend's wait.
+    ///
+    /// ```
+    /// # use ferrevent::engine::Engine;
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # let backend = Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
+    /// # let mut engine: Engine<&str, &str> = Engine::new(Arc::clone(&backend), 1);
+    /// # let mut waiting = engine.lend_waiting().unwrap();
+    /// waiting.wait(&backend, Some(Duration::from_millis(1)))?;
+    /// # engine.gather(waiting);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn wait(&mut self, backend: &Backend, patience: Option<Duration>) -> io::Result<()> {
+        backend.wait(&mut self.waiter, patience, &mut self.events)
+    }
+}
+
+/// What was removed, with its owner unless that is out: for the driver to
+/// drop where it holds no lock.
+///
+/// ```
+/// # use ferrevent::engine::{Engine, Priority};
+/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+/// let token = engine.add_user(Priority(0), "mine").unwrap();
+/// assert_eq!(engine.remove(token).unwrap().0, Some("mine"));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Removed<O>(pub Option<O>);
 
 impl<S, O> Engine<S, O> {
     /// How long a wait may last: not at all while something is to be done,
@@ -101,14 +165,55 @@ impl<S, O> Engine<S, O> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        let mut incoming = std::mem::take(&mut self.incoming);
-        let outcome = self.backend.wait(&mut self.waiter, patience, &mut incoming);
+        let Some(mut waiting) = self.waiting.take() else {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "somebody else waits for this engine",
+            ));
+        };
+        let outcome = waiting.wait(&self.backend, patience);
+        self.gather(waiting);
+        outcome
+    }
+
+    /// Lends what is needed to wait, for a driver that lets others work with
+    /// the engine meanwhile. `None` while it is lent.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # let backend = Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
+    /// # let mut engine: Engine<&str, &str> = Engine::new(Arc::clone(&backend), 1);
+    /// let mut waiting = engine.lend_waiting().unwrap();
+    /// assert!(engine.lend_waiting().is_none());
+    /// waiting.wait(&backend, Some(Duration::from_millis(1)))?;
+    /// engine.gather(waiting);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn lend_waiting(&mut self) -> Option<Waiting> {
+        self.waiting.take()
+    }
+
+    /// Takes back what [`lend_waiting`](Self::lend_waiting) gave, and begins a
+    /// turn with what it brings.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let waiting = engine.lend_waiting().unwrap();
+    /// engine.gather(waiting);
+    /// assert!(engine.next().is_none());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn gather(&mut self, mut waiting: Waiting) {
         self.now = self.now.max(self.backend.sys().now());
-        self.turn = self.turn.wrapping_add(1);
-        for token in std::mem::take(&mut self.later) {
-            self.enqueue(token, Work::Run(token));
-        }
+        self.begin_turn();
         self.gather_timers();
+        let incoming = &mut waiting.events;
         incoming.retain(|event| !matches!(event.what, What::Wake));
         if let [queue] = self.queues.as_mut_slice() {
             queue.extend(incoming.drain(..).map(Work::Kernel));
@@ -116,8 +221,40 @@ impl<S, O> Engine<S, O> {
         for event in incoming.drain(..) {
             self.enqueue(event.token, Work::Kernel(event));
         }
-        self.incoming = incoming;
-        outcome
+        self.waiting = Some(waiting);
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_deadline(&mut self) -> Option<Tick> {
+        self.timers.next_deadline()
+    }
+
+    /// Whether [`next`](Self::next) may have something.
+    pub(crate) fn has_work(&self) -> bool {
+        self.queues.iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Whether the waiting half is not lent.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Begins a turn without a wait: those that had their share go on.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// engine.begin_turn();
+    /// assert!(engine.next().is_none());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn begin_turn(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        for token in std::mem::take(&mut self.later) {
+            self.enqueue(token, Work::Run(token));
+        }
     }
 
     /// The next thing to do in this turn, in order of priority; `None` when
@@ -137,8 +274,13 @@ impl<S, O> Engine<S, O> {
     /// # std::io::Result::Ok(())
     /// ```
     #[expect(clippy::should_implement_trait, reason = "it does not end for ever")]
-    pub fn next(&mut self) -> Option<Happening> {
+    pub fn next(&mut self) -> Option<Happening<S>> {
         while let Some(work) = self.queues.iter_mut().find_map(|queue| queue.pop_front()) {
+            let token = work.token();
+            if self.is_out(token) {
+                self.blocked.push((token, work));
+                continue;
+            }
             let happening = match work {
                 Work::Kernel(event) => self.hear(event.token, event.what),
                 Work::Run(token) => self.run(token),
@@ -169,30 +311,79 @@ impl<S, O> Engine<S, O> {
     }
 
     pub(super) fn enqueue(&mut self, token: Token, work: Work) {
+        match self.queue_of(token) {
+            Some(queue) => queue.push_back(work),
+            None => self.block_or_drop(token, work),
+        }
+    }
+
+    pub(super) fn enqueue_first(&mut self, work: Work) {
+        let token = work.token();
+        match self.queue_of(token) {
+            Some(queue) => queue.push_front(work),
+            None => self.block_or_drop(token, work),
+        }
+    }
+
+    /// Out of the table, its work waits; gone for good, nobody's does.
+    fn block_or_drop(&mut self, token: Token, work: Work) {
+        if self.table.is_out(token) {
+            self.blocked.push((token, work));
+        }
+    }
+
+    /// The queue of something's priority; with several, none while it is out.
+    fn queue_of(&mut self, token: Token) -> Option<&mut VecDeque<Work>> {
         let last = self.queues.len() - 1;
         let priority = if last == 0 {
             0
         } else {
-            match self.table.get_mut(token) {
-                Some(entry) => usize::from(entry.priority().0).min(last),
-                None => return,
-            }
+            usize::from(self.table.get_mut(token)?.priority().0).min(last)
         };
-        self.queues[priority].push_back(work);
+        self.queues.get_mut(priority)
     }
 
-    fn hear(&mut self, token: Token, what: What) -> Option<Happening> {
+    /// Whether something is out of the table, or its owner is.
+    #[inline]
+    fn is_out(&mut self, token: Token) -> bool {
+        match self.table.get_mut(token) {
+            Some(entry) => entry.is_out(),
+            None => self.table.is_out(token),
+        }
+    }
+
+    /// Takes a stream out to be run; if the one it is piped to is out, it
+    /// waits for that one.
+    #[inline]
+    fn start(&mut self, token: Token, told: Option<What>) -> Option<Happening<S>> {
+        match self.begin(token, told) {
+            Ok(run) => Some(Happening::Stream(run)),
+            Err(missing) => {
+                let work = match missing.told {
+                    Some(what) => Work::Kernel(Event { token, what }),
+                    None => Work::Run(token),
+                };
+                self.blocked.push((missing.token, work));
+                None
+            }
+        }
+    }
+
+    fn hear(&mut self, token: Token, what: What) -> Option<Happening<S>> {
         match self.table.get_mut(token)? {
-            Entry::Stream(_) => self.hear_stream(token, what),
+            Entry::Stream(_) => self.start(token, Some(what)),
             Entry::Listener(_) => self.hear_listener(token, what),
             Entry::Descriptor(_) => self.hear_descriptor(token, what),
             _ => None,
         }
     }
 
-    fn run(&mut self, token: Token) -> Option<Happening> {
+    fn run(&mut self, token: Token) -> Option<Happening<S>> {
         match self.table.get_mut(token)? {
-            Entry::Stream(_) => self.run_stream(token),
+            Entry::Stream(stream) => {
+                stream.queued = false;
+                self.start(token, None)
+            }
             Entry::Listener(_) => self.go_on_accepting(token),
             Entry::Watch(_) => self.run_watch(token),
             Entry::User(user) => std::mem::take(&mut user.raised).then_some(Happening::User(token)),
@@ -200,12 +391,19 @@ impl<S, O> Engine<S, O> {
         }
     }
 
-    fn due(&mut self, token: Token) -> Option<Happening> {
+    fn due(&mut self, token: Token) -> Option<Happening<S>> {
+        let now = self.now;
         match self.table.get_mut(token)? {
             Entry::Timer(timer) => {
                 std::mem::take(&mut timer.due).then_some(Happening::Timer(token))
             }
-            Entry::Stream(_) => self.stream_time(token),
+            Entry::Stream(stream) => {
+                if let Some(extras) = &mut stream.extras {
+                    extras.timer = None;
+                }
+                stream.machine.time_passed(now);
+                self.start(token, None)
+            }
             Entry::Listener(_) => self.go_on_accepting(token),
             Entry::Watch(_) => self.run_watch(token),
             Entry::User(_) | Entry::Descriptor(_) => None,
@@ -312,13 +510,14 @@ impl<S, O> Engine<S, O> {
     /// assert!(!engine.contains(token));
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn remove_idle_timer(&mut self, token: Token) {
-        if let Some(Entry::Timer(timer)) = self.table.get_mut(token)
-            && timer.armed.is_none()
-            && !timer.due
-        {
-            self.table.remove(token);
+    pub fn remove_idle_timer(&mut self, token: Token) -> Option<O> {
+        let Some(Entry::Timer(timer)) = self.table.get_mut(token) else {
+            return None;
+        };
+        if timer.armed.is_some() || timer.due {
+            return None;
         }
+        self.remove(token)?.0
     }
 
     /// An event that is raised by its owner and nobody else.
@@ -417,6 +616,7 @@ impl<S, O> Engine<S, O> {
             _ => return,
         };
         *slot = Some(owner);
+        self.unblock(token);
     }
 
     /// Removes a listener, timer, watch or user event, and revokes what it
@@ -430,13 +630,13 @@ impl<S, O> Engine<S, O> {
     /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
     /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
     /// let token = engine.add_user(Priority(0), "mine").unwrap();
-    /// assert!(engine.remove(token));
-    /// assert!(!engine.remove(token));
+    /// assert!(engine.remove(token).is_some());
+    /// assert!(engine.remove(token).is_none());
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn remove(&mut self, token: Token) -> bool {
+    pub fn remove(&mut self, token: Token) -> Option<Removed<O>> {
         match self.table.get_mut(token) {
-            None | Some(Entry::Stream(_) | Entry::Descriptor(_)) => return false,
+            None | Some(Entry::Stream(_) | Entry::Descriptor(_)) => return None,
             Some(Entry::Watch(_)) => return self.remove_watch(token),
             Some(Entry::Timer(timer)) => {
                 if let Some(id) = timer.armed {
@@ -445,11 +645,17 @@ impl<S, O> Engine<S, O> {
             }
             Some(Entry::Listener(_) | Entry::User(_)) => {}
         }
-        if let Some(Entry::Listener(listener)) = self.table.remove(token)
-            && let Some(port) = listener.port
-        {
-            self.backend.close(port);
-        }
-        true
+        self.unblock(token);
+        Some(Removed(match self.table.remove(token)? {
+            Entry::Listener(listener) => {
+                if let Some(port) = listener.port {
+                    self.backend.close(port);
+                }
+                listener.owner
+            }
+            Entry::Timer(timer) => timer.owner,
+            Entry::User(user) => user.owner,
+            Entry::Stream(_) | Entry::Watch(_) | Entry::Descriptor(_) => None,
+        }))
     }
 }

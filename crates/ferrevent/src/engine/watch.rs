@@ -10,7 +10,7 @@ use ferrevent_core::timer::TimerId;
 use ferrevent_os::{Readiness, Token, What};
 
 use super::entry::Entry;
-use super::{Engine, Happening, Priority, Work};
+use super::{Engine, Happening, Priority, Removed, Work};
 
 /// Which descriptors are watched, and by which entry of the table.
 #[derive(Debug, Default)]
@@ -119,6 +119,37 @@ impl Registration {
     }
 }
 
+/// A registration that was refused, with its owner: for the driver to drop
+/// where it holds no lock.
+///
+/// ```
+/// # use std::os::fd::AsFd;
+/// # use ferrevent::engine::{Engine, Registration};
+/// # use ferrevent::Readiness;
+/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+/// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+/// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+/// let nothing = Registration::new(Readiness::NONE);
+/// let refusal = engine.add_watch(near.as_fd(), nothing, "mine").unwrap_err();
+/// assert_eq!(refusal.owner, "mine");
+/// # drop(far);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Refusal<O> {
+    /// Why.
+    pub error: io::Error,
+    /// The owner that was given.
+    pub owner: O,
+}
+
+impl<O> From<Refusal<O>> for io::Error {
+    fn from(refusal: Refusal<O>) -> Self {
+        refusal.error
+    }
+}
+
 impl<S, O> Engine<S, O> {
     /// Watches a descriptor, which must stay open until the registration is
     /// removed.
@@ -150,39 +181,50 @@ impl<S, O> Engine<S, O> {
         fd: BorrowedFd<'_>,
         registration: Registration,
         owner: O,
-    ) -> io::Result<Token> {
+    ) -> Result<Token, Refusal<O>> {
         if registration.interest.is_none() {
-            return Err(io::Error::new(
+            let error = io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "a registration must be interested in something",
-            ));
+            );
+            return Err(Refusal { error, owner });
         }
         let raw = fd.as_raw_fd();
-        let descriptor = self.descriptor_of(raw, registration.edge)?;
-        let token = self
-            .table
-            .insert_with(|_| {
-                Entry::Watch(Box::new(Watch {
-                    owner: Some(owner),
-                    priority: registration.priority,
-                    timer: None,
-                    due: false,
-                    descriptor,
-                    fd: raw,
-                    registration,
-                    armed: false,
-                    pending: Readiness::NONE,
-                }))
-            })
-            .ok_or_else(table_full)?;
-        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor) {
-            entry.watches.push(token);
+        let descriptor = match self.descriptor_of(raw, registration.edge) {
+            Ok(descriptor) => descriptor,
+            Err(error) => return Err(Refusal { error, owner }),
+        };
+        let mut owner = Some(owner);
+        let token = self.table.insert_with(|_| {
+            Entry::Watch(Box::new(Watch {
+                owner: owner.take(),
+                priority: registration.priority,
+                timer: None,
+                due: false,
+                descriptor,
+                fd: raw,
+                registration,
+                armed: false,
+                pending: Readiness::NONE,
+            }))
+        });
+        let mut outcome = Err(table_full());
+        if let Some(token) = token {
+            if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor) {
+                entry.watches.push(token);
+            }
+            outcome = self.arm_watch(token).map(|()| token);
+            if outcome.is_err()
+                && let Some(removed) = self.remove_watch(token)
+            {
+                owner = removed.0;
+            }
         }
-        if let Err(error) = self.arm_watch(token) {
-            self.remove_watch(token);
-            return Err(error);
+        match (outcome, owner) {
+            (Err(error), Some(owner)) => Err(Refusal { error, owner }),
+            (Err(_), None) => unreachable!("what was not added is still here"),
+            (Ok(token), _) => Ok(token),
         }
-        Ok(token)
     }
 
     /// Arms a registration that was told once, and starts its timeout.
@@ -221,9 +263,9 @@ impl<S, O> Engine<S, O> {
         self.update_descriptor(descriptor, fd)
     }
 
-    pub(super) fn remove_watch(&mut self, token: Token) -> bool {
+    pub(super) fn remove_watch(&mut self, token: Token) -> Option<Removed<O>> {
         let Some(Entry::Watch(watch)) = self.table.remove(token) else {
-            return false;
+            return None;
         };
         if let Some(id) = watch.timer {
             self.timers.remove(id);
@@ -234,24 +276,35 @@ impl<S, O> Engine<S, O> {
         // The descriptor may have been closed before: then the kernel has
         // forgotten it already.
         let _ = self.update_descriptor(watch.descriptor, watch.fd);
-        true
+        self.unblock(token);
+        Some(Removed(watch.owner))
     }
 
-    pub(super) fn hear_descriptor(&mut self, token: Token, what: What) -> Option<Happening> {
+    pub(super) fn hear_descriptor(&mut self, token: Token, what: What) -> Option<Happening<S>> {
         let What::Ready(ready) = what else {
             return None;
         };
         let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
             return None;
         };
+        // Gone meanwhile, it needs not be told again.
+        let _ = self
+            .backend
+            .took(entry.fd, token, entry.interest, entry.edge);
         let mut meant = ready;
         if ready.any(Readiness::ERROR) {
             meant = meant.with(Readiness::READ).with(Readiness::WRITE);
         }
         // One registration is told at once, several by way of their queues.
         if let [only] = entry.watches[..] {
-            self.note_watch(only, meant);
-            return self.run_watch(only);
+            if !self.note_watch(only, meant) {
+                return None;
+            }
+            if !matches!(self.table.get_mut(only), Some(entry) if entry.is_out()) {
+                return self.run_watch(only);
+            }
+            self.enqueue(only, Work::Run(only));
+            return None;
         }
         for watch in entry.watches.clone() {
             if self.note_watch(watch, meant) {
@@ -273,7 +326,7 @@ impl<S, O> Engine<S, O> {
         true
     }
 
-    pub(super) fn run_watch(&mut self, token: Token) -> Option<Happening> {
+    pub(super) fn run_watch(&mut self, token: Token) -> Option<Happening<S>> {
         let Some(Entry::Watch(watch)) = self.table.get_mut(token) else {
             return None;
         };

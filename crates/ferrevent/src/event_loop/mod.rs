@@ -1,47 +1,27 @@
 //! The loop: one thread, its handlers, and everything they own.
 
-mod context;
 mod run;
-mod signals;
 
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrevent_core::timer::Tick;
 use ferrevent_os::sys::{Clock, FaultPlan, Sys};
-use ferrevent_os::{Backend, BackendKind, Token};
+use ferrevent_os::{Backend, BackendKind};
 
-pub use context::{Context, Key, ListenerId, Remote, TimerId, Trigger, WatchId};
-
-use crate::engine::{Engine, Priority, StreamEntry};
-use crate::handle::Shared;
+use crate::Address;
+use crate::handle::Handle;
 use crate::handler::Handler;
-use crate::mailbox::{Mailbox, Message};
-use signals::Signals;
-
-pub use signals::SignalId;
-
-/// What the loop keeps with a stream.
-pub(crate) struct Owned {
-    pub(crate) handler: Option<Box<dyn Handler>>,
-    pub(crate) shared: Option<Arc<Shared>>,
-}
-
-pub(crate) type StreamCore = StreamEntry<Owned>;
-
-/// What the loop keeps with everything else.
-pub(crate) enum Task {
-    Listener(context::Factory),
-    Timer(Hook),
-    Watch(WatchCallback),
-    Signal(SignalCallback),
-}
+use crate::host::{
+    Context, Host, Inner, ListenerId, Local, Mode, OneThread, Stop, TimerId, Trouble,
+};
+use crate::mailbox::Message;
+use crate::pool::Pool;
 
 /// An event loop. It runs on the thread that turns it; its handlers need not
 /// be `Send`. Other threads reach it through [`Handle`](crate::Handle)s and
-/// [`Trigger`]s.
+/// [`Trigger`](crate::Trigger)s.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -53,59 +33,16 @@ pub(crate) enum Task {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct EventLoop {
-    pub(crate) inner: Inner,
+    inner: Inner<OneThread>,
+    backend: Arc<Backend>,
+    before_wait: Vec<Hook>,
+    after_wait: Vec<Hook>,
     messages: Vec<Message>,
     /// How often to look for more mail before sleeping.
     look_out: u32,
 }
 
-pub(crate) struct Inner {
-    pub(crate) engine: Engine<Owned, Task>,
-    pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) kind: BackendKind,
-    stop: Stop,
-    signals: Option<Signals>,
-    trouble: Option<Rc<TroubleHook>>,
-    before_wait: Vec<Hook>,
-    after_wait: Vec<Hook>,
-}
-
 type Hook = Box<dyn FnMut(&mut Context<'_>)>;
-type SignalCallback = Box<dyn FnMut(&mut Context<'_>, u32)>;
-type WatchCallback = Box<dyn FnMut(&mut Context<'_>, crate::Readiness)>;
-type TroubleHook = dyn Fn(&Trouble);
-
-/// Something that went wrong and that no stream can be told of.
-///
-/// ```
-/// # use ferrevent::{EventLoop, Trouble};
-/// # let mut events = EventLoop::new()?;
-/// events.on_trouble(|trouble| match trouble {
-///     Trouble::Resting(_, error) => eprintln!("no connections for now: {error}"),
-///     other => eprintln!("{other:?}"),
-/// });
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Trouble {
-    /// A listener cannot take connections for now, because descriptors or
-    /// memory ran out. It goes on by itself when some are free again.
-    Resting(ListenerId, io::Error),
-    /// A listener is at its end.
-    ListenerFailed(ListenerId, io::Error),
-    /// A handler factory, timer or watch panicked, with this message, and was
-    /// removed.
-    Panicked(String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-enum Stop {
-    #[default]
-    No,
-    AfterTurn,
-    Now,
-}
 
 /// How a loop is made.
 ///
@@ -207,26 +144,45 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn build(self) -> io::Result<EventLoop> {
+        let (inner, backend) = self.open(Backend::new)?;
+        Ok(EventLoop {
+            inner,
+            backend,
+            before_wait: Vec::new(),
+            after_wait: Vec::new(),
+            messages: Vec::new(),
+            look_out: run::LONG_LOOK,
+        })
+    }
+
+    /// Makes a pool of this many workers, at least one.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    ///
+    /// ```
+    /// use ferrevent::{BackendKind, Builder};
+    /// let pool = Builder::new().backend(BackendKind::Poll).build_pool(2)?;
+    /// assert_eq!(pool.workers(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn build_pool(self, workers: usize) -> io::Result<Pool> {
+        let (inner, backend) = self.open(Backend::new_shared)?;
+        Ok(Pool::new_with(inner, backend, workers))
+    }
+
+    fn open<M: Mode>(
+        self,
+        open: fn(BackendKind, Sys) -> io::Result<Backend>,
+    ) -> io::Result<(Inner<M>, Arc<Backend>)> {
         let kind = match self.backend {
             Some(kind) => kind,
             None => backend_from_environment()?,
         };
         let sys = Sys::new(self.clock.unwrap_or_else(Clock::real), self.faults);
-        let backend = Arc::new(Backend::new(kind, sys)?);
-        Ok(EventLoop {
-            inner: Inner {
-                mailbox: Arc::new(Mailbox::new(Arc::clone(&backend))),
-                engine: Engine::new(backend, self.priorities.max(1)),
-                kind,
-                stop: Stop::No,
-                signals: None,
-                trouble: None,
-                before_wait: Vec::new(),
-                after_wait: Vec::new(),
-            },
-            messages: Vec::new(),
-            look_out: run::LONG_LOOK,
-        })
+        let backend = Arc::new(open(kind, sys)?);
+        let inner = Inner::new(Arc::clone(&backend), kind, self.priorities.max(1));
+        Ok((inner, backend))
     }
 }
 
@@ -338,7 +294,7 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until(&mut self, moment: Instant) -> io::Result<()> {
-        let until = self.inner.clock().tick_of(moment);
+        let until = self.backend.sys().clock().tick_of(moment);
         self.run_until_tick(until)
     }
 
@@ -355,14 +311,14 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_for(&mut self, time: Duration) -> io::Result<()> {
-        let until = self.inner.clock().now() + time;
+        let until = self.backend.sys().clock().now() + time;
         self.run_until_tick(until)
     }
 
     fn run_until_tick(&mut self, until: Tick) -> io::Result<()> {
         self.inner.stop = Stop::No;
         while self.inner.stop == Stop::No {
-            let now = self.inner.clock().now();
+            let now = self.backend.sys().clock().now();
             if now >= until {
                 // Whatever is due at that very moment belongs to it.
                 return self.turn(Some(Duration::ZERO));
@@ -384,7 +340,22 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn context(&mut self) -> Context<'_> {
-        self.inner.context()
+        let now = self.inner.engine.now();
+        Context::new(Host::Loop(&mut self.inner), now)
+    }
+
+    /// What can be done with the loop, `Send` or not.
+    ///
+    /// ```
+    /// # use std::{rc::Rc, time::Duration};
+    /// # use ferrevent::EventLoop;
+    /// # let mut events = EventLoop::new()?;
+    /// let ours = Rc::new("not Send");
+    /// events.local().timer(Duration::from_millis(1), move |_| println!("{ours}"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn local(&mut self) -> Local<'_> {
+        Local::new(&mut self.inner)
     }
 
     /// Has trouble told that concerns no stream: without this it is dropped.
@@ -396,7 +367,7 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_trouble(&mut self, hook: impl Fn(&Trouble) + 'static) {
-        self.inner.trouble = Some(Rc::new(hook));
+        self.inner.trouble = Some(Arc::new(hook));
     }
 
     /// Calls this before each wait.
@@ -408,7 +379,7 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn before_wait(&mut self, hook: impl FnMut(&mut Context<'_>) + 'static) {
-        self.inner.before_wait.push(Box::new(hook));
+        self.before_wait.push(Box::new(hook));
     }
 
     /// Calls this after each wait, before anything that happened is told.
@@ -420,7 +391,7 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn after_wait(&mut self, hook: impl FnMut(&mut Context<'_>) + 'static) {
-        self.inner.after_wait.push(Box::new(hook));
+        self.after_wait.push(Box::new(hook));
     }
 
     /// Makes the kernel's half anew, in the child of a fork. Both processes
@@ -437,13 +408,9 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn after_fork(&mut self) -> io::Result<()> {
-        let sys = self.inner.engine.backend().sys().clone();
-        let backend = Arc::new(Backend::new(self.inner.kind, sys)?);
-        if let Some(signals) = &self.inner.signals {
-            signals.use_backend(&backend)?;
-        }
-        self.inner.mailbox.use_backend(Arc::clone(&backend));
-        self.inner.engine.use_backend(backend)
+        let sys = self.backend.sys().clone();
+        self.backend = Arc::new(Backend::new(self.inner.kind, sys)?);
+        self.inner.use_backend(Arc::clone(&self.backend))
     }
 
     /// What is registered, in words, for a person to read.
@@ -493,36 +460,76 @@ impl EventLoop {
     }
 }
 
+/// The same, without the detour over [`EventLoop::local`].
+impl EventLoop {
+    /// As [`Local::listen`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| stream.echo())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn listen<H: Handler + 'static>(
+        &mut self,
+        address: Address,
+        factory: impl FnMut() -> H + 'static,
+    ) -> io::Result<ListenerId> {
+        self.local().listen(&address, factory)
+    }
+
+    /// As [`Local::connect`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let handle = events.connect("127.0.0.1:7".parse()?, |stream: &mut Stream<'_>| {
+    ///     println!("{} bytes", stream.input().len());
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn connect(
+        &mut self,
+        address: Address,
+        handler: impl Handler + 'static,
+    ) -> io::Result<Handle> {
+        self.local().connect(&address, handler)
+    }
+
+    /// As [`Local::timer`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent::{EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// events.timer(Duration::from_millis(1), |_| println!("now"))?;
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timer(
+        &mut self,
+        after: Duration,
+        callback: impl FnMut(&mut Context<'_>) + 'static,
+    ) -> io::Result<TimerId> {
+        self.local().timer(after, callback)
+    }
+}
+
 impl Drop for EventLoop {
     /// Closes every stream; their handlers are told.
     fn drop(&mut self) {
         drop(self.inner.mailbox.close());
         for token in self.inner.engine.streams() {
-            self.inner.end_stream(token);
-        }
-    }
-}
-
-impl Inner {
-    pub(crate) fn clock(&self) -> &Clock {
-        self.engine.backend().sys().clock()
-    }
-
-    pub(crate) fn context(&mut self) -> Context<'_> {
-        Context::new(self)
-    }
-
-    pub(crate) fn trouble(&self, trouble: &Trouble) {
-        if let Some(hook) = &self.trouble {
-            hook(trouble);
-        }
-    }
-
-    fn end_stream(&mut self, token: Token) {
-        if let Some(mut stream) = self.engine.take(token) {
-            stream.machine.close(crate::CloseReason::Closed);
-            self.tell(&mut stream);
-            drop(self.engine.put_back(stream));
+            self.end_stream(token);
         }
     }
 }
@@ -535,6 +542,3 @@ impl std::fmt::Debug for EventLoop {
             .finish_non_exhaustive()
     }
 }
-
-/// The queue of events that a stream or timer uses unless told otherwise.
-pub(crate) const DEFAULT_PRIORITY: Priority = Priority(0);

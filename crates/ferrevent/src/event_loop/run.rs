@@ -1,30 +1,30 @@
 //! One turn of the loop, and the calls into user code.
 
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ferrevent_core::stream::StreamEvent;
-use ferrevent_os::{Accepted, PortKind, Readiness, Token};
+use ferrevent_os::{Accepted, Backend, PortKind, Readiness, Token};
 
-use super::{Context, EventLoop, Hook, Inner, ListenerId, Owned, Stop, StreamCore, Task, Trouble};
-use crate::engine::Happening;
-use crate::handle::Shared;
-use crate::mailbox::{Command, Message};
-use crate::{CloseReason, Stream};
+use super::{EventLoop, Hook};
+use crate::engine::{Happening, Run};
+use crate::host::{
+    Context, Host, Inner, OneThread, Owned, Stop, Task, Trouble, apply, call, finish,
+    panic_message, tell_all,
+};
+use crate::mailbox::Message;
 
 impl EventLoop {
-    /// Waits (no longer than `limit`) and does everything that happened.
     pub(super) fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        self.inner.call_hooks(|inner| &mut inner.before_wait);
+        call_hooks(&mut self.before_wait, &mut self.inner);
         let mut patience = self.inner.engine.patience(limit);
         if patience != Some(Duration::ZERO) && !self.inner.mailbox.fall_asleep() {
             patience = Some(Duration::ZERO);
         }
         let outcome = self.inner.engine.wait(patience);
         self.inner.mailbox.wake_up();
-        self.inner.call_hooks(|inner| &mut inner.after_wait);
+        call_hooks(&mut self.after_wait, &mut self.inner);
         self.inner.take_signals();
         for _ in 0..MAIL_ROUNDS {
             let mail = self.read_mail();
@@ -32,7 +32,7 @@ impl EventLoop {
                 let Some(happening) = self.inner.engine.next() else {
                     break;
                 };
-                self.inner.handle(happening);
+                handle(&mut self.inner, &self.backend, happening);
             }
             if !mail || self.inner.stop != Stop::No || !self.more_mail() {
                 break;
@@ -60,7 +60,7 @@ impl EventLoop {
         self.inner.mailbox.collect(&mut messages);
         let came = !messages.is_empty();
         for message in messages.drain(..) {
-            self.inner.deliver(message);
+            deliver(&mut self.inner, message);
         }
         self.messages = messages;
         came
@@ -74,203 +74,100 @@ const MAIL_ROUNDS: u32 = 32;
 pub(super) const LONG_LOOK: u32 = 64;
 pub(super) const SHORT_LOOK: u32 = 2;
 
-impl Inner {
-    fn deliver(&mut self, message: Message) {
-        match message {
-            Message::Write(token, mut bytes, shared) => {
-                shared.arrived(bytes.len());
-                self.engine.with_stream(token, |stream, _| {
-                    // Refused only when the sending side has ended meanwhile:
-                    // then its close will tell.
-                    if stream.machine.check_write() != Err(crate::WriteError::Closed) {
-                        let _ = stream.machine.output().append_buffer(&mut bytes);
-                    }
-                    note(stream);
-                });
-            }
-            Message::Command(token, command) => {
-                self.engine.with_stream(token, |stream, now| match command {
-                    Command::Close(reason) => stream.machine.close(reason),
-                    Command::Finish => stream.machine.finish(now),
-                    Command::FinishWrite => stream.machine.finish_write(),
-                    Command::Pause => stream.machine.pause(),
-                    Command::Resume => stream.machine.resume(),
-                    Command::Configure(config) => stream.machine.configure(now, config),
-                });
-            }
-            Message::Resolved(token, outcome) => self.engine.resolved(token, outcome),
-            Message::Raise(token, raised) => {
-                raised.store(false, std::sync::atomic::Ordering::Release);
-                self.engine.raise(token);
-            }
-            Message::Pipe(a, b) => {
-                self.engine.pipe(a, b);
-            }
-            Message::Run(work) => {
-                let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut self.context())));
-                if let Err(payload) = outcome {
-                    self.trouble(&Trouble::Panicked(panic_message(&*payload)));
-                }
-            }
-            Message::Stop => self.stop = Stop::Now,
+impl EventLoop {
+    /// Ends a stream, and tells it so.
+    pub(super) fn end_stream(&mut self, token: Token) {
+        if let Some(mut run) = self.inner.engine.take(token) {
+            run.stream().machine.close(crate::CloseReason::Closed);
+            run_stream(&mut self.inner, &self.backend, run);
         }
     }
+}
 
-    #[inline]
-    fn handle(&mut self, happening: Happening) {
-        match happening {
-            Happening::Stream(token) => self.run_stream(token),
-            Happening::Accepted(token, accepted, kind) => self.accept(token, accepted, kind),
-            Happening::AcceptFailed {
-                token,
-                error,
-                resting,
-            } => {
-                let listener = ListenerId(token);
-                self.trouble(&if resting {
-                    Trouble::Resting(listener, error)
-                } else {
-                    Trouble::ListenerFailed(listener, error)
-                });
-            }
-            Happening::Timer(token) => {
-                self.run_task(token, Readiness::NONE);
-                self.engine.remove_idle_timer(token);
-            }
-            Happening::User(token) => self.run_task(token, Readiness::NONE),
-            Happening::Watch(token, readiness) => self.run_task(token, readiness),
+/// Does what another thread asked for.
+fn deliver(inner: &mut Inner<OneThread>, message: Message) {
+    match message {
+        Message::Write(token, ..) | Message::Command(token, _) => {
+            inner
+                .engine
+                .with_stream(token, |stream, now| apply(stream, now, message));
         }
-    }
-
-    #[inline]
-    fn run_stream(&mut self, token: Token) {
-        let Some(mut stream) = self.engine.take(token) else {
-            return;
-        };
-        loop {
-            self.tell(&mut stream);
-            if !self.engine.pursue(&mut stream) {
-                break;
-            }
+        Message::Resolved(token, outcome) => inner.engine.resolved(token, outcome),
+        Message::Raise(token, raised) => {
+            raised.store(false, Ordering::Release);
+            inner.engine.raise(token);
         }
-        note(&mut stream);
-        if let Some(owned) = self.engine.put_back(stream)
-            && let Some(shared) = owned.shared
-        {
-            shared.close();
+        Message::Pipe(a, b) => {
+            inner.engine.pipe(a, b);
         }
-    }
-
-    /// Tells a stream's handler everything there is to tell.
-    #[inline]
-    pub(super) fn tell(&mut self, core: &mut StreamCore) {
-        let Some(mut handler) = core.owner.handler.take() else {
-            while core.machine.next_event().is_some() {}
-            return;
-        };
-        let mut shared = core.owner.shared.take();
-        while let Some(event) = core.machine.next_event() {
-            let mut stream = Stream {
-                core: &mut *core,
-                context: Context::new(self),
-                shared: &mut shared,
-            };
-            let stream = &mut stream;
-            let outcome = catch_unwind(AssertUnwindSafe(|| match event {
-                StreamEvent::Opened => handler.opened(stream),
-                StreamEvent::Readable => handler.readable(stream),
-                StreamEvent::Ended => handler.ended(stream),
-                StreamEvent::Writable => handler.writable(stream),
-                StreamEvent::TimedOut(which) => handler.timed_out(stream, which),
-                StreamEvent::Closed(reason) => handler.closed(stream, reason),
-                _ => {}
-            }));
+        Message::Run(work) => {
+            let now = inner.engine.now();
+            let mut context = Context::new(Host::Loop(inner), now);
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut context)));
             if let Err(payload) = outcome {
-                let message = panic_message(&*payload);
-                core.machine.close(CloseReason::Panicked(message));
+                inner.trouble(&Trouble::Panicked(panic_message(&*payload)));
             }
         }
-        core.owner = Owned {
-            handler: Some(handler),
-            shared,
-        };
-    }
-
-    fn accept(&mut self, token: Token, accepted: Accepted, kind: PortKind) {
-        let Some(Task::Listener(mut factory)) = self.engine.take_owner(token) else {
-            return;
-        };
-        let handler = catch_unwind(AssertUnwindSafe(&mut factory.make));
-        let config = factory.config.as_deref().copied();
-        self.engine.put_owner(token, Task::Listener(factory));
-        match handler {
-            Ok(handler) => {
-                let owned = Owned {
-                    handler: Some(handler),
-                    shared: None,
-                };
-                if let Some(stream) = self.engine.add_stream(accepted.fd, kind, owned)
-                    && let Some(config) = config
-                {
-                    self.engine.configure(stream, config);
-                }
-            }
-            Err(payload) => self.trouble(&Trouble::Panicked(panic_message(&*payload))),
-        }
-    }
-
-    fn run_task(&mut self, token: Token, readiness: Readiness) {
-        let Some(mut task) = self.engine.take_owner(token) else {
-            return;
-        };
-        let times = match &task {
-            Task::Signal(_) => self.signal_times(token),
-            _ => 0,
-        };
-        let mut context = Context::new(self);
-        let outcome = catch_unwind(AssertUnwindSafe(|| match &mut task {
-            Task::Signal(callback) => callback(&mut context, times),
-            Task::Timer(callback) => callback(&mut context),
-            Task::Watch(callback) => callback(&mut context, readiness),
-            Task::Listener(_) => {}
-        }));
-        match outcome {
-            Ok(()) => self.engine.put_owner(token, task),
-            Err(payload) => {
-                self.engine.remove(token);
-                self.trouble(&Trouble::Panicked(panic_message(&*payload)));
-            }
-        }
-    }
-
-    fn call_hooks(&mut self, which: fn(&mut Inner) -> &mut Vec<Hook>) {
-        if which(self).is_empty() {
-            return;
-        }
-        let mut hooks = std::mem::take(which(self));
-        for hook in &mut hooks {
-            hook(&mut Context::new(self));
-        }
-        // Those that were added meanwhile come after.
-        hooks.append(which(self));
-        *which(self) = hooks;
+        Message::Stop => inner.stop = Stop::Now,
     }
 }
 
-/// Lets the handles of a stream know how much waits.
 #[inline]
-fn note(stream: &mut StreamCore) {
-    if let Some(shared) = &stream.owner.shared {
-        let shared: &Shared = shared;
-        let limit = stream.machine.config().write_limit;
-        shared.note(stream.machine.output().len(), limit);
+fn handle(inner: &mut Inner<OneThread>, backend: &Backend, happening: Happening<Owned<OneThread>>) {
+    match happening {
+        Happening::Stream(run) => run_stream(inner, backend, run),
+        Happening::Accepted(token, accepted, kind) => accept(inner, token, accepted, kind),
+        Happening::AcceptFailed {
+            token,
+            error,
+            resting,
+        } => inner.trouble(&Trouble::of_listener(token, error, resting)),
+        Happening::Timer(token) => {
+            run_task(inner, token, Readiness::NONE);
+            // A timer that was not armed anew by its callback is over.
+            inner.engine.remove_idle_timer(token);
+        }
+        Happening::User(token) => run_task(inner, token, Readiness::NONE),
+        Happening::Watch(token, readiness) => run_task(inner, token, readiness),
     }
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+#[inline]
+fn run_stream(inner: &mut Inner<OneThread>, backend: &Backend, mut run: Run<Owned<OneThread>>) {
+    tell_all(&mut Host::Loop(inner), backend, &mut run);
+    finish(inner.engine.put_back(run));
+}
+
+fn accept(inner: &mut Inner<OneThread>, token: Token, accepted: Accepted, kind: PortKind) {
+    let Some(Task::Listener(mut factory)) = inner.engine.take_owner(token) else {
+        return;
+    };
+    let handler = catch_unwind(AssertUnwindSafe(&mut factory.make));
+    match handler {
+        Ok(handler) => inner.add_accepted(accepted, kind, handler, factory.config.as_deref()),
+        Err(payload) => inner.trouble(&Trouble::Panicked(panic_message(&*payload))),
+    }
+    inner.engine.put_owner(token, Task::Listener(factory));
+}
+
+fn run_task(inner: &mut Inner<OneThread>, token: Token, readiness: Readiness) {
+    let Some(mut task) = inner.engine.take_owner(token) else {
+        return;
+    };
+    let times = inner.times_of(token, &task);
+    let now = inner.engine.now();
+    match call(Host::Loop(inner), now, &mut task, readiness, times) {
+        Ok(()) => inner.engine.put_owner(token, task),
+        Err(message) => {
+            drop(inner.engine.remove(token));
+            inner.trouble(&Trouble::Panicked(message));
+        }
+    }
+}
+
+fn call_hooks(hooks: &mut [Hook], inner: &mut Inner<OneThread>) {
+    let now = inner.engine.now();
+    for hook in hooks {
+        hook(&mut Context::new(Host::Loop(inner), now));
+    }
 }

@@ -202,11 +202,27 @@ impl Machine {
     /// assert!(machine.next_event().is_none());
     /// ```
     pub fn set_piped(&mut self, on: bool) {
-        if on {
-            self.flags.set(Flags::PIPED);
-        } else {
+        if !on {
             self.flags.clear(Flags::PIPED);
+            return;
         }
+        self.flags.set(Flags::PIPED);
+        // An end that was told already is still to be passed on.
+        let over = Flags::CLOSED | Flags::DISCARDING | Flags::BROKEN;
+        if self.flags.has(Flags::INPUT_ENDED) && !self.flags.has(over) {
+            self.flags.set(Flags::TELL_ENDED);
+        }
+    }
+
+    /// Whether its bytes are moved by the engine.
+    ///
+    /// ```
+    /// let mut machine = ferrevent_core::stream::Machine::connected();
+    /// machine.set_piped(true);
+    /// assert!(machine.is_piped());
+    /// ```
+    pub fn is_piped(&self) -> bool {
+        self.flags.has(Flags::PIPED)
     }
 
     /// Takes note that the peer's end was passed on, if it has come and every

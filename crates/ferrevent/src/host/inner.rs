@@ -1,0 +1,225 @@
+//! What a loop and a pool have in common: everything but the threads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrevent_os::socket::{self, ListenOptions};
+use ferrevent_os::sys::Sys;
+use ferrevent_os::{Accepted, Backend, BackendKind, PortKind, Token};
+
+use super::signals::Signals;
+use super::{ListenerId, Mode, Owned, Stop, Task, TimerId, Trigger, Trouble, WatchId};
+use crate::StreamConfig;
+use crate::address::{Address, resolve};
+use crate::engine::{Engine, Priority, Refusal, Registration, Target};
+use crate::handle::{Handle, Shared};
+use crate::mailbox::{Mailbox, Message};
+
+const DEFAULT_PRIORITY: Priority = Priority(0);
+
+pub(crate) struct Inner<M: Mode> {
+    pub(crate) engine: Engine<Owned<M>, Task<M>>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) kind: BackendKind,
+    pub(crate) stop: Stop,
+    pub(crate) trouble: Option<Arc<M::Notice>>,
+    pub(super) signals: Option<Signals>,
+}
+
+/// Makes a handler for each connection that is taken.
+pub(crate) struct Factory<M: Mode> {
+    pub(crate) make: Box<M::Make>,
+    pub(crate) config: Option<Box<StreamConfig>>,
+}
+
+impl<M: Mode> Inner<M> {
+    pub(crate) fn new(backend: Arc<Backend>, kind: BackendKind, priorities: u8) -> Self {
+        Self {
+            mailbox: Arc::new(Mailbox::new(Arc::clone(&backend))),
+            engine: Engine::new(backend, priorities),
+            kind,
+            stop: Stop::No,
+            trouble: None,
+            signals: None,
+        }
+    }
+
+    /// Takes over another backend, in the child of a fork.
+    pub(crate) fn use_backend(&mut self, backend: Arc<Backend>) -> io::Result<()> {
+        if let Some(signals) = &self.signals {
+            signals.use_backend(&backend)?;
+        }
+        self.mailbox.use_backend(Arc::clone(&backend));
+        self.engine.use_backend(backend)
+    }
+
+    pub(crate) fn trouble(&self, trouble: &Trouble) {
+        if let Some(hook) = &self.trouble {
+            hook(trouble);
+        }
+    }
+
+    pub(super) fn sys(&self) -> Sys {
+        self.engine.backend().sys().clone()
+    }
+
+    pub(super) fn listen(
+        &mut self,
+        fd: OwnedFd,
+        config: Option<StreamConfig>,
+        make: Box<M::Make>,
+    ) -> io::Result<ListenerId> {
+        let task = Task::Listener(Factory {
+            make,
+            config: config.map(Box::new),
+        });
+        self.engine
+            .add_listener(fd, DEFAULT_PRIORITY, task)
+            .map(ListenerId)
+            .ok_or_else(table_full)
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        address: &Address,
+        bind: Option<SocketAddr>,
+        config: StreamConfig,
+        handler: Box<M::Handler>,
+    ) -> io::Result<Handle> {
+        let addresses = address.to_connect_to()?;
+        let named = addresses.is_none();
+        let target = Target {
+            addresses: addresses.unwrap_or_default().into(),
+            bind: bind.map(Into::into),
+        };
+        let token = self
+            .engine
+            .connect(target, config, Owned::new(handler))
+            .ok_or_else(table_full)?;
+        if named && let Address::Name(host, port) = address {
+            let (host, port, mailbox) = (host.clone(), *port, Arc::clone(&self.mailbox));
+            std::thread::Builder::new()
+                .name("resolver".into())
+                .spawn(move || {
+                    // A loop that is gone needs no answer.
+                    let _ = mailbox.send(Message::Resolved(token, resolve(&host, port)));
+                })?;
+        }
+        Ok(self.handle_of(token, config.write_limit))
+    }
+
+    pub(super) fn adopt(&mut self, fd: OwnedFd, handler: Box<M::Handler>) -> io::Result<Handle> {
+        socket::make_nonblocking(&fd)?;
+        let kind = PortKind::of(&fd);
+        let token = self
+            .engine
+            .add_stream(fd, kind, Owned::new(handler))
+            .ok_or_else(table_full)?;
+        Ok(self.handle_of(token, StreamConfig::DEFAULT.write_limit))
+    }
+
+    pub(super) fn timer(
+        &mut self,
+        after: Duration,
+        callback: Box<M::Timer>,
+    ) -> io::Result<TimerId> {
+        let token = self
+            .engine
+            .add_timer(DEFAULT_PRIORITY, Task::Timer(callback))
+            .ok_or_else(table_full)?;
+        self.arm_timer(TimerId(token), after);
+        Ok(TimerId(token))
+    }
+
+    pub(super) fn arm_timer(&mut self, timer: TimerId, after: Duration) -> bool {
+        let deadline = self.engine.refresh_now() + after;
+        self.engine.arm_timer(timer.0, deadline)
+    }
+
+    pub(super) fn watch(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        registration: Registration,
+        callback: Box<M::Watch>,
+    ) -> Result<WatchId, Refusal<Task<M>>> {
+        self.engine
+            .add_watch(fd, registration, Task::Watch(callback))
+            .map(WatchId)
+    }
+
+    pub(super) fn trigger(&mut self, callback: Box<M::Timer>) -> io::Result<Trigger> {
+        let token = self.add_user(Task::Timer(callback))?;
+        Ok(Trigger {
+            mailbox: Arc::clone(&self.mailbox),
+            token,
+            raised: Arc::default(),
+        })
+    }
+
+    pub(super) fn add_user(&mut self, task: Task<M>) -> io::Result<Token> {
+        self.engine
+            .add_user(DEFAULT_PRIORITY, task)
+            .ok_or_else(table_full)
+    }
+
+    /// Adds a connection that a listener took.
+    pub(crate) fn add_accepted(
+        &mut self,
+        accepted: Accepted,
+        kind: PortKind,
+        handler: Box<M::Handler>,
+        config: Option<&StreamConfig>,
+    ) {
+        let stream = self
+            .engine
+            .add_stream(accepted.fd, kind, Owned::new(handler));
+        if let (Some(stream), Some(config)) = (stream, config) {
+            self.engine.configure(stream, *config);
+        }
+    }
+
+    /// How often a signal came, for its task.
+    pub(crate) fn times_of(&mut self, token: Token, task: &Task<M>) -> u32 {
+        match task {
+            Task::Signal(_) => self.signal_times(token),
+            _ => 0,
+        }
+    }
+
+    fn handle_of(&mut self, token: Token, limit: usize) -> Handle {
+        let shared = Arc::new(Shared::new(token, limit));
+        self.engine.with_stream(token, |stream, _| {
+            stream.owner.shared = Some(Arc::clone(&shared));
+        });
+        Handle {
+            mailbox: Arc::clone(&self.mailbox),
+            shared,
+        }
+    }
+}
+
+/// A socket that listens on an address.
+pub(super) fn open_listener(
+    sys: &Sys,
+    address: &Address,
+    options: &ListenOptions,
+) -> io::Result<OwnedFd> {
+    let mut outcome = Err(io::Error::from(io::ErrorKind::NotFound));
+    for candidate in address.to_listen_on()? {
+        outcome = socket::listening(sys, &candidate, options);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn table_full() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::OutOfMemory,
+        "four billion registrations exist",
+    )
+}

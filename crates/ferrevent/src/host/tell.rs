@@ -1,0 +1,125 @@
+//! The calls into user code, and what comes back from them.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ferrevent_core::stream::StreamEvent;
+use ferrevent_core::timer::Tick;
+use ferrevent_os::Backend;
+
+use super::{Context, Host, Mode, Owned, StreamCore, Task};
+use crate::engine::{Over, Run};
+use crate::mailbox::{Command, Message};
+use crate::{CloseReason, Handler, Readiness, Stream, WriteError};
+
+/// Runs a stream, and the one it is piped to, until nothing more is to be
+/// done in this turn.
+#[inline]
+pub(crate) fn tell_all<M: Mode>(host: &mut Host<'_>, backend: &Backend, run: &mut Run<Owned<M>>) {
+    let now = run.now();
+    while let Some(stream) = run.advance(backend) {
+        tell(host, now, stream);
+    }
+    run.each(note);
+}
+
+/// Tells a handler everything there is to tell.
+#[inline]
+fn tell<M: Mode>(host: &mut Host<'_>, now: Tick, core: &mut StreamCore<M>) {
+    let (machine, owner, port, token) = core.parts();
+    while let Some(event) = machine.next_event() {
+        let mut stream = Stream {
+            machine: &mut *machine,
+            port,
+            token,
+            shared: &mut owner.shared,
+            context: Context::new(host.again(), now),
+        };
+        let (stream, handler) = (&mut stream, &mut owner.handler);
+        let outcome = catch_unwind(AssertUnwindSafe(|| match event {
+            StreamEvent::Opened => handler.opened(stream),
+            StreamEvent::Readable => handler.readable(stream),
+            StreamEvent::Ended => handler.ended(stream),
+            StreamEvent::Writable => handler.writable(stream),
+            StreamEvent::TimedOut(which) => handler.timed_out(stream, which),
+            StreamEvent::Closed(reason) => handler.closed(stream, reason),
+            _ => {}
+        }));
+        if let Err(payload) = outcome {
+            let message = panic_message(&*payload);
+            machine.close(CloseReason::Panicked(message));
+        }
+    }
+}
+
+/// Calls a timer, a watch, a user event or a signal; `Err` is the message of
+/// its panic.
+pub(crate) fn call<M: Mode>(
+    host: Host<'_>,
+    now: Tick,
+    task: &mut Task<M>,
+    readiness: Readiness,
+    times: u32,
+) -> Result<(), String> {
+    let mut context = Context::new(host, now);
+    catch_unwind(AssertUnwindSafe(|| match task {
+        Task::Signal(callback) => callback(&mut context, times),
+        Task::Timer(callback) => callback(&mut context),
+        Task::Watch(callback) => callback(&mut context, readiness),
+        Task::Listener(_) => {}
+    }))
+    .map_err(|payload| panic_message(&*payload))
+}
+
+/// Applies to a stream what a handle asked for. Other messages are not a
+/// stream's.
+pub(crate) fn apply<M: Mode>(stream: &mut StreamCore<M>, now: Tick, message: Message) {
+    let machine = &mut stream.machine;
+    match message {
+        Message::Write(_, mut bytes, shared) => {
+            shared.arrived(bytes.len());
+            // Refused only when the sending side has ended meanwhile: then its
+            // close will tell.
+            if machine.check_write() != Err(WriteError::Closed) {
+                let _ = machine.output().append_buffer(&mut bytes);
+            }
+            note(stream);
+        }
+        Message::Command(_, command) => match command {
+            Command::Close(reason) => machine.close(reason),
+            Command::Finish => machine.finish(now),
+            Command::FinishWrite => machine.finish_write(),
+            Command::Pause => machine.pause(),
+            Command::Resume => machine.resume(),
+            Command::Configure(config) => machine.configure(now, config),
+        },
+        _ => {}
+    }
+}
+
+/// Lets the handles of a stream see how much of it waits.
+#[inline]
+fn note<M: Mode>(stream: &mut StreamCore<M>) {
+    if let Some(shared) = &stream.owner.shared {
+        let limit = stream.machine.config().write_limit;
+        shared.note(stream.machine.output().len(), limit);
+    }
+}
+
+/// Lets the handles of streams that are over know, and drops the handlers.
+#[inline]
+pub(crate) fn finish<M: Mode>(over: Over<Owned<M>>) {
+    for stream in over.into_iter().flatten() {
+        if let Some(shared) = &stream.owner.shared {
+            shared.close();
+        }
+    }
+}
+
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
