@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
@@ -10,6 +11,37 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+thread_local! {
+    /// How many workers the relays of this test have.
+    static WORKERS: Cell<&'static str> = const { Cell::new("0") };
+}
+
+/// Every test of a relay runs on one with a loop and on one with a pool.
+macro_rules! on_loop_and_pool {
+    ($($name:ident)*) => {
+        mod on_a_loop {
+            $(#[test] fn $name() { super::WORKERS.set("0"); super::$name(); })*
+        }
+
+        mod on_a_pool {
+            $(#[test] fn $name() { super::WORKERS.set("3"); super::$name(); })*
+        }
+    };
+}
+
+on_loop_and_pool! {
+    bytes_go_both_ways_and_half_close_is_kept
+    an_unreachable_upstream_is_logged_and_the_client_let_go
+    a_reset_peer_disturbs_nobody_else
+    an_idle_connection_is_closed_and_a_busy_one_is_not
+    a_slow_reader_slows_the_upstream_and_loses_nothing
+    sigterm_drains_and_a_second_one_ends
+    a_full_disk_under_the_log_disturbs_no_connection
+    unix_sockets_are_relayed_with_socat
+    netcat_is_served
+    curl_fetches_from_a_python_server
+}
 
 /// A relay that is ended with the test.
 struct Relay {
@@ -21,7 +53,7 @@ struct Relay {
 impl Relay {
     fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ferrevent"))
-            .arg("relay")
+            .args(["relay", "--workers", WORKERS.get()])
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()
@@ -147,7 +179,6 @@ fn peer(program: &str, package: &str) -> Command {
     Command::new(program)
 }
 
-#[test]
 fn bytes_go_both_ways_and_half_close_is_kept() {
     let relay = Relay::to(upstream(echo), &[]);
     let mut stream = relay.connect();
@@ -170,7 +201,6 @@ fn bytes_go_both_ways_and_half_close_is_kept() {
     );
 }
 
-#[test]
 fn an_unreachable_upstream_is_logged_and_the_client_let_go() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -191,7 +221,6 @@ fn an_unreachable_upstream_is_logged_and_the_client_let_go() {
     relay.line("upstream: failed to connect");
 }
 
-#[test]
 fn a_reset_peer_disturbs_nobody_else() {
     let relay = Relay::to(upstream(echo), &[]);
     let mut calm = relay.connect();
@@ -207,7 +236,6 @@ fn a_reset_peer_disturbs_nobody_else() {
     assert_eq!(&answer, b"calm");
 }
 
-#[test]
 fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let relay = Relay::to(upstream(echo), &["--idle-timeout", "400ms"]);
     let mut idle = relay.connect();
@@ -225,7 +253,6 @@ fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     busy.read_exact(&mut [0]).unwrap();
 }
 
-#[test]
 fn a_slow_reader_slows_the_upstream_and_loses_nothing() {
     const LEN: usize = 20_000_000;
     let source = upstream(|mut stream| {
@@ -253,7 +280,6 @@ fn a_slow_reader_slows_the_upstream_and_loses_nothing() {
     );
 }
 
-#[test]
 fn sigterm_drains_and_a_second_one_ends() {
     let mut relay = Relay::to(upstream(echo), &[]);
     let mut stream = relay.connect();
@@ -307,7 +333,6 @@ fn mistakes_are_told_with_their_remedy() {
     }
 }
 
-#[test]
 fn a_full_disk_under_the_log_disturbs_no_connection() {
     let relay = Relay::to(upstream(echo), &["--log", "/dev/full"]);
     for _ in 0..2 {
@@ -321,9 +346,12 @@ fn a_full_disk_under_the_log_disturbs_no_connection() {
     relay.line("cannot write to /dev/full");
 }
 
-#[test]
 fn unix_sockets_are_relayed_with_socat() {
-    let path = std::env::temp_dir().join(format!("ferrevent-relay-{}", std::process::id()));
+    let path = std::env::temp_dir().join(format!(
+        "ferrevent-relay-{}-{}",
+        std::process::id(),
+        WORKERS.get()
+    ));
     let listen = format!("unix:{}", path.display());
     let target = upstream(echo).to_string();
     let relay = Relay::start(&[&listen, &target]);
@@ -339,7 +367,6 @@ fn unix_sockets_are_relayed_with_socat() {
     relay.line("in=8 out=8");
 }
 
-#[test]
 fn netcat_is_served() {
     let relay = Relay::to(upstream(echo), &[]);
     let (host, port) = relay.address.rsplit_once(':').unwrap();
@@ -358,9 +385,12 @@ fn netcat_is_served() {
     assert_eq!(netcat.wait_with_output().unwrap().stdout, b"by netcat");
 }
 
-#[test]
 fn curl_fetches_from_a_python_server() {
-    let directory = std::env::temp_dir().join(format!("ferrevent-http-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!(
+        "ferrevent-http-{}-{}",
+        std::process::id(),
+        WORKERS.get()
+    ));
     std::fs::create_dir_all(&directory).unwrap();
     let page: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     std::fs::write(directory.join("page"), &page).unwrap();

@@ -30,7 +30,9 @@ mod handler;
 mod host;
 mod mailbox;
 mod pool;
+mod post;
 mod stream;
+mod sync;
 
 pub use address::{Address, AddressError};
 pub use event_loop::{Builder, EventLoop};

@@ -2,14 +2,15 @@
 //! to a loop that sleeps.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ferrevent_core::buffer::Buffer;
 use ferrevent_os::{Backend, SockAddr, Token};
 
 use crate::handle::Shared;
 use crate::host::Context;
+use crate::post::Post;
 use crate::{CloseReason, StreamConfig};
 
 /// What may be asked of a loop from outside.
@@ -45,21 +46,14 @@ pub(crate) enum Command {
 }
 
 pub(crate) struct Mailbox {
-    messages: Mutex<Vec<Message>>,
-    /// Whether there are messages; set and cleared under their lock.
-    waiting: AtomicBool,
-    asleep: AtomicBool,
-    open: AtomicBool,
+    post: Post<Message>,
     backend: RwLock<Arc<Backend>>,
 }
 
 impl Mailbox {
     pub(crate) fn new(backend: Arc<Backend>) -> Self {
         Self {
-            messages: Mutex::default(),
-            waiting: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
-            open: AtomicBool::new(true),
+            post: Post::new(),
             backend: RwLock::new(backend),
         }
     }
@@ -67,18 +61,7 @@ impl Mailbox {
     /// Leaves a message, and wakes the loop if it sleeps. Gives the message
     /// back when the loop is no more.
     pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
-        {
-            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-            // Under the lock, so that a loop that closes sees every message
-            // that was accepted.
-            if !self.open.load(Ordering::Acquire) {
-                return Err(message);
-            }
-            messages.push(message);
-            self.waiting.store(true, Ordering::Release);
-        }
-        // Whoever finds the loop asleep wakes it, and nobody else need.
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.post.send(message)? {
             let backend = self.backend.read().unwrap_or_else(PoisonError::into_inner);
             // Only a broken descriptor refuses a wake-up, and then the loop's
             // own wait has failed too.
@@ -87,49 +70,16 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Says that the loop is about to sleep; false when there is mail.
-    pub(crate) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        let empty = self
-            .messages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty();
-        if !empty {
-            self.asleep.store(false, Ordering::SeqCst);
-        }
-        empty
-    }
-
-    /// Says that the loop is awake.
-    pub(crate) fn wake_up(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
-    }
-
-    /// Takes every message, in order; `into` must be empty and lends its room.
-    pub(crate) fn collect(&self, into: &mut Vec<Message>) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut *messages, into);
-        self.waiting.store(false, Ordering::Release);
-    }
-
-    /// Whether there is mail, or comes some while this is asked `tries` times.
-    pub(crate) fn has_mail(&self, tries: u32) -> bool {
-        (0..=tries).any(|_| {
-            std::hint::spin_loop();
-            self.waiting.load(Ordering::Acquire)
-        })
-    }
-
-    /// Takes no more messages.
-    pub(crate) fn close(&self) -> Vec<Message> {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open.store(false, Ordering::Release);
-        std::mem::take(&mut messages)
-    }
-
     /// Wakes by way of another backend from now on.
     pub(crate) fn use_backend(&self, backend: Arc<Backend>) {
         *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
+    }
+}
+
+impl std::ops::Deref for Mailbox {
+    type Target = Post<Message>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.post
     }
 }

@@ -8,9 +8,10 @@
 //! place, so a job that blocks delays nobody else's for longer than a tick.
 //! Waking a sleeper for every event would cost more than most events do.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long the kernel may be without a lookout.
 const TICK: Duration = Duration::from_millis(2);
@@ -116,7 +117,7 @@ impl<S: Source> Desk<S> {
         &mut self
             .state
             .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .source
     }
 
@@ -181,7 +182,7 @@ impl<S: Source> Desk<S> {
             state = self
                 .bell
                 .wait(state)
-                .unwrap_or_else(|poison| poison.into_inner());
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state.asleep -= 1;
         state.rung = state.rung.saturating_sub(1);
@@ -205,20 +206,176 @@ impl<S: Source> Desk<S> {
         state.watched = false;
         self.bell
             .wait(state)
-            .unwrap_or_else(|poison| poison.into_inner())
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tick<'a>(&'a self, state: MutexGuard<'a, State<S>>) -> (MutexGuard<'a, State<S>>, bool) {
         let (state, timeout) = self
             .bell
             .wait_timeout(state, TICK)
-            .unwrap_or_else(|poison| poison.into_inner());
+            .unwrap_or_else(PoisonError::into_inner);
         (state, timeout.timed_out())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The desk under loom, with a kernel and streams that are only counters.
+#[cfg(all(test, loom))]
+mod model {
+    use std::collections::VecDeque;
+
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use loom::thread;
+
+    use super::*;
+
+    const STREAMS: usize = 2;
+
+    /// Events wait by stream, as the engine keeps them.
+    struct Toy {
+        queue: VecDeque<usize>,
+        blocked: Vec<usize>,
+        out: [bool; STREAMS],
+        seen: Option<Vec<usize>>,
+        left: usize,
+    }
+
+    struct Kernel {
+        state: Mutex<(Vec<usize>, bool)>,
+        bell: Condvar,
+        inside: [AtomicBool; STREAMS],
+        done: AtomicUsize,
+    }
+
+    impl Source for Toy {
+        type Job = usize;
+        type Done = usize;
+        type Lookout = Vec<usize>;
+        type Waste = ();
+
+        fn next(&mut self) -> Option<usize> {
+            while let Some(stream) = self.queue.pop_front() {
+                if self.out[stream] {
+                    self.blocked.push(stream);
+                    continue;
+                }
+                self.out[stream] = true;
+                return Some(stream);
+            }
+            None
+        }
+
+        fn hand_in(&mut self, stream: usize) -> Option<()> {
+            self.out[stream] = false;
+            self.left -= 1;
+            let (now, still) = self.blocked.iter().partition(|it| **it == stream);
+            self.blocked = still;
+            let now: Vec<usize> = now;
+            self.queue.extend(now);
+            None
+        }
+
+        fn has_more(&self) -> bool {
+            !self.queue.is_empty()
+        }
+
+        fn lend(&mut self) -> Option<Vec<usize>> {
+            self.seen.take()
+        }
+
+        fn give_back(&mut self, mut seen: Vec<usize>) {
+            self.queue.extend(seen.drain(..));
+            self.seen = Some(seen);
+        }
+
+        fn is_unwatched(&self) -> bool {
+            self.seen.is_some()
+        }
+
+        fn is_due_sooner(&mut self) -> bool {
+            false
+        }
+
+        fn is_over(&self, running: usize) -> bool {
+            running == 0 && self.left == 0
+        }
+    }
+
+    impl Hands<Toy> for Kernel {
+        fn work(&self, stream: usize) -> usize {
+            assert!(
+                !self.inside[stream].swap(true, Ordering::SeqCst),
+                "two at once"
+            );
+            self.done.fetch_add(1, Ordering::SeqCst);
+            assert!(self.inside[stream].swap(false, Ordering::SeqCst));
+            stream
+        }
+
+        fn look_out(&self, seen: &mut Vec<usize>) {
+            let mut state = self.state.lock().unwrap();
+            while state.0.is_empty() && !state.1 {
+                state = self.bell.wait(state).unwrap();
+            }
+            state.1 = false;
+            seen.append(&mut state.0);
+        }
+
+        fn call_lookout(&self) {
+            self.state.lock().unwrap().1 = true;
+            self.bell.notify_one();
+        }
+
+        fn throw_away(&self, (): ()) {}
+    }
+
+    /// Two workers, and these events told by the kernel one after another:
+    /// each is worked on, none twice at once, and both workers go home.
+    fn try_out(events: &'static [usize]) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(move || {
+            let desk = Arc::new(Desk::new(Toy {
+                queue: VecDeque::new(),
+                blocked: Vec::new(),
+                out: [false; STREAMS],
+                seen: Some(Vec::new()),
+                left: events.len(),
+            }));
+            let kernel = Arc::new(Kernel {
+                state: Mutex::new((Vec::new(), false)),
+                bell: Condvar::new(),
+                inside: [AtomicBool::new(false), AtomicBool::new(false)],
+                done: AtomicUsize::new(0),
+            });
+            let workers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (desk, kernel) = (Arc::clone(&desk), Arc::clone(&kernel));
+                    thread::spawn(move || desk.work(&*kernel))
+                })
+                .collect();
+            for event in events {
+                kernel.state.lock().unwrap().0.push(*event);
+                kernel.bell.notify_one();
+            }
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            assert_eq!(kernel.done.load(Ordering::SeqCst), events.len());
+        });
+    }
+
+    #[test]
+    fn events_of_one_stream() {
+        try_out(&[0, 0]);
+    }
+
+    #[test]
+    fn events_of_two_streams() {
+        try_out(&[0, 1]);
     }
 }

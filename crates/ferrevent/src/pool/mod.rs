@@ -2,7 +2,6 @@
 
 mod core;
 mod desk;
-mod sync;
 
 use std::io;
 use std::sync::Arc;
@@ -30,6 +29,19 @@ use crate::host::{AnyThread, Context, Host, Inner, Trouble};
 /// let remote = pool.context().remote();
 /// std::thread::spawn(move || remote.stop());
 /// pool.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A handler that is not `Send` is refused:
+///
+/// ```compile_fail
+/// use std::{cell::Cell, rc::Rc};
+/// let pool = ferrevent::Pool::new(2)?;
+/// let count = Rc::new(Cell::new(0));
+/// pool.context().listen(&"127.0.0.1:0".parse()?, move || {
+///     let count = Rc::clone(&count);
+///     move |_: &mut ferrevent::Stream<'_>| count.set(count.get() + 1)
+/// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Pool {
