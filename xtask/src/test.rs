@@ -37,6 +37,22 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             "--locked",
         ],
     )?;
+    // Every order of the wake-ups that pass from thread to thread.
+    run_cargo(
+        "model of the wake-ups",
+        &[
+            "test",
+            "-p",
+            "ferrevent",
+            "--lib",
+            "--release",
+            "--locked",
+            "--target-dir",
+            "target/loom",
+            "model",
+        ],
+        &[("RUSTFLAGS", "--cfg loom")],
+    )?;
     packages::ensure(packages::FOR_TESTS)?;
     if full {
         cases(

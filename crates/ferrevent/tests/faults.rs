@@ -10,12 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Recorder, Shared, listen, random_bytes, until};
+use common::{Recorder, Rig, RunningPool, Shared, Works, listen, random_bytes, storm, until};
 use ferrevent::sys::{Call, Fault, FaultPlan, Rule};
 use ferrevent::{BackendKind, Builder, CloseReason, EventLoop, Stream, Trouble};
 
-const EINTR: i32 = 4;
-const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
 const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
@@ -28,10 +26,11 @@ fn with_faults(kind: BackendKind, plan: &Arc<FaultPlan>) -> std::io::Result<Even
 }
 
 /// An echo server and a client that sends these bytes and then ends.
-fn echo(events: &mut EventLoop, sent: &[u8]) -> std::io::Result<Shared> {
-    let listener = events.listen("127.0.0.1:0".parse().unwrap(), || {
-        |stream: &mut Stream<'_>| stream.echo()
-    })?;
+fn echo(events: &mut impl Works, sent: &[u8]) -> std::io::Result<Shared> {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listener = events
+        .context()
+        .listen(&any, || |stream: &mut Stream<'_>| stream.echo())?;
     let to = events.context().listener_addr(listener).unwrap();
     let mut left = sent.to_vec();
     let (client, record) = Recorder::with(move |stream, what| {
@@ -54,18 +53,7 @@ fn storms_of_interruptions_and_short_calls_lose_nothing() {
     for kind in BackendKind::ALL {
         for seed in 1..=4 {
             eprintln!("-- on {kind}, seed {seed}");
-            let rules = vec![
-                Rule::often(Call::Receive, 200, Fault::Errno(EINTR)),
-                Rule::often(Call::Receive, 200, Fault::Errno(EAGAIN)),
-                Rule::often(Call::Receive, 300, Fault::Short(100)),
-                Rule::often(Call::Send, 200, Fault::Errno(EINTR)),
-                Rule::often(Call::Send, 200, Fault::Errno(EAGAIN)),
-                Rule::often(Call::Send, 300, Fault::Short(1000)),
-                Rule::often(Call::Accept, 300, Fault::Errno(EAGAIN)),
-                Rule::often(Call::Accept, 300, Fault::Errno(EINTR)),
-                Rule::often(Call::Wait, 200, Fault::Errno(EINTR)),
-            ];
-            let plan = Arc::new(FaultPlan::new(seed, rules));
+            let plan = Arc::new(FaultPlan::new(seed, storm()));
             let mut events = with_faults(*kind, &plan).unwrap();
             let sent = random_bytes(400_000, seed);
             let record = echo(&mut events, &sent).unwrap();
@@ -122,7 +110,7 @@ fn a_listener_rests_when_descriptors_run_out_and_recovers() {
 
 #[test]
 fn every_call_may_fail_once_and_nothing_hangs_or_panics() {
-    const CALLS: [Call; 13] = [
+    const CALLS: [Call; 14] = [
         Call::Receive,
         Call::Send,
         Call::Accept,
@@ -136,43 +124,58 @@ fn every_call_may_fail_once_and_nothing_hangs_or_panics() {
         Call::WaiterControl,
         Call::Wait,
         Call::WakeCreate,
+        Call::Wake,
     ];
     for kind in BackendKind::ALL {
         for call in CALLS {
             for nth in 0..8 {
-                let rule = Rule::nth(call, nth, Fault::Errno(ENOMEM));
-                let plan = Arc::new(FaultPlan::new(1, vec![rule]));
-                // An error of making the loop is typed, and all there is.
-                let Ok(mut events) = with_faults(*kind, &plan) else {
-                    assert_eq!(plan.struck(), 1);
-                    continue;
-                };
-                let sent = random_bytes(120_000, nth);
-                let Ok(record) = echo(&mut events, &sent) else {
-                    assert_eq!(plan.struck(), 1);
-                    continue;
-                };
-                let end = std::time::Instant::now() + common::PATIENCE;
-                while record.see().reason.is_none() {
-                    assert!(
-                        std::time::Instant::now() < end,
-                        "{call:?} number {nth} on {kind} hangs"
-                    );
-                    // The wait itself may fail; the loop can be turned again.
-                    if events.run_for(Duration::from_millis(5)).is_err() {
-                        assert_eq!(plan.struck(), 1);
-                    }
-                }
-                let record = record.see();
-                if plan.struck() == 0 {
-                    assert!(record.bytes == sent);
-                }
-                // Whatever came is the beginning of what was sent.
-                assert!(sent.starts_with(&record.bytes), "{call:?} {nth} on {kind}");
-                if matches!(record.reason, Some(CloseReason::Finished)) {
-                    assert!(record.bytes == sent || plan.struck() == 1);
-                }
+                let rule = || Rule::nth(call, nth, Fault::Errno(ENOMEM));
+                let plan = || Arc::new(FaultPlan::new(1, vec![rule()]));
+                let name = format!("{call:?} number {nth} on a loop on {kind}");
+                let on_loop = plan();
+                fail_once(&on_loop, nth, &name, || {
+                    Ok(Rig::Loop(Box::new(with_faults(*kind, &on_loop)?)))
+                });
+                let name = format!("{call:?} number {nth} on a pool on {kind}");
+                let on_pool = plan();
+                fail_once(&on_pool, nth, &name, || {
+                    let builder = Builder::new().backend(*kind).faults(Arc::clone(&on_pool));
+                    Ok(Rig::Pool(RunningPool::new(builder.build_pool(2)?)))
+                });
             }
         }
+    }
+}
+
+/// An echo in which one call fails: a typed error, or all is as ever.
+fn fail_once(plan: &FaultPlan, seed: u64, name: &str, make: impl FnOnce() -> std::io::Result<Rig>) {
+    // An error of making the loop is typed, and all there is.
+    let Ok(mut rig) = make() else {
+        return assert_eq!(plan.struck(), 1, "{name}");
+    };
+    let sent = random_bytes(120_000, seed);
+    let Ok(record) = echo(&mut rig, &sent) else {
+        return assert_eq!(plan.struck(), 1, "{name}");
+    };
+    let end = std::time::Instant::now() + common::PATIENCE;
+    while record.see().reason.is_none() {
+        assert!(
+            std::time::Instant::now() < end,
+            "{name} hangs\n{}",
+            rig.dump()
+        );
+        // The wait itself may fail; the loop can be turned again.
+        if rig.run_for(Duration::from_millis(1)).is_err() {
+            assert_eq!(plan.struck(), 1, "{name}");
+        }
+    }
+    let record = record.see();
+    if plan.struck() == 0 {
+        assert!(record.bytes == sent, "{name}");
+    }
+    // Whatever came is the beginning of what was sent.
+    assert!(sent.starts_with(&record.bytes), "{name}");
+    if matches!(record.reason, Some(CloseReason::Finished)) {
+        assert!(record.bytes == sent || plan.struck() == 1, "{name}");
     }
 }

@@ -1,9 +1,9 @@
 //! Faults on demand: what the kernel may do at the worst moment, done on
 //! purpose, from a seed.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A system call that passes the seam.
 ///
@@ -30,6 +30,7 @@ pub enum Call {
     WaiterControl,
     Wait,
     WakeCreate,
+    Wake,
     ReadFile,
 }
 
@@ -118,8 +119,6 @@ impl Rule {
 #[derive(Debug)]
 pub struct FaultPlan {
     state: Mutex<State>,
-    /// An `EAGAIN` or a short call was injected and not yet made good.
-    lied: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -143,7 +142,6 @@ impl FaultPlan {
                 struck: 0,
                 rules: rules.into_iter().map(|rule| (rule, 0)).collect(),
             }),
-            lied: AtomicBool::new(false),
         }
     }
 
@@ -180,7 +178,7 @@ impl FaultPlan {
                 rule.times -= 1;
                 *struck += 1;
                 if matches!(rule.fault, Fault::Errno(libc::EAGAIN) | Fault::Short(_)) {
-                    self.lied.store(true, Ordering::Relaxed);
+                    LIED.set(true);
                 }
                 return Some(rule.fault);
             }
@@ -190,7 +188,7 @@ impl FaultPlan {
 
     /// Whether an `EAGAIN` or a short call was injected since this was asked last.
     pub(crate) fn take_lie(&self) -> bool {
-        self.lied.swap(false, Ordering::Relaxed)
+        LIED.take()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -206,4 +204,10 @@ pub(crate) fn verdict(fault: Option<Fault>) -> io::Result<()> {
         Some(Fault::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
         Some(Fault::Short(_)) | None => Ok(()),
     }
+}
+
+thread_local! {
+    /// The last call of this thread lied: it is the same thread that makes
+    /// good for it, before it makes another one.
+    static LIED: Cell<bool> = const { Cell::new(false) };
 }

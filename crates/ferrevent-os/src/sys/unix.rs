@@ -77,6 +77,15 @@ impl Sys {
         })
     }
 
+    /// Writes the eight bytes that an eventfd takes, and a pipe too: `write(2)`.
+    pub(crate) fn signal(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        let one = 1_u64.to_ne_bytes();
+        self.moving(Call::Wake, one.len(), |_| {
+            // SAFETY: `one` has eight readable bytes and lives through the call.
+            unsafe { libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len()) }
+        })
+    }
+
     /// Sends several slices in order: `sendmsg(2)` without a signal on a
     /// socket, else `writev(2)`.
     pub(crate) fn send_vectored(

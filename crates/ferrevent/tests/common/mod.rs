@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ferrevent::sys::{Call, Fault, FaultPlan, Rule};
 use ferrevent::{
     Address, BackendKind, Builder, CloseReason, Context, EventLoop, Handle, Handler, Pool, Remote,
     Stream, Timeout,
@@ -25,7 +27,7 @@ pub(crate) enum Rig {
 pub(crate) struct RunningPool {
     pool: Arc<Pool>,
     remote: Remote,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl RunningPool {
@@ -38,7 +40,12 @@ impl RunningPool {
         Self {
             pool,
             remote,
-            thread: Some(thread::spawn(move || running.run())),
+            thread: Some(thread::spawn(move || {
+                // A wait that fails ends a run; the next one goes on.
+                while let Err(error) = running.run() {
+                    eprintln!("the pool's wait failed: {error}");
+                }
+            })),
         }
     }
 }
@@ -54,7 +61,7 @@ impl Drop for RunningPool {
         assert!(self.remote.stop());
         let ended = self.thread.take().unwrap().join();
         if !thread::panicking() {
-            ended.unwrap().unwrap();
+            ended.unwrap();
         }
     }
 }
@@ -136,21 +143,104 @@ pub(crate) fn on_every_loop(test: impl Fn(&mut EventLoop)) {
     }
 }
 
-/// Runs a test on every backend, on a loop and on pools of one, two and four
-/// workers; a failure names the one it happened on.
-pub(crate) fn on_every_backend(test: impl Fn(&mut Rig)) {
-    // The simulated kernel does something else with every seed.
-    let more = (2..10).map(BackendKind::Simulated);
-    for kind in BackendKind::ALL.iter().copied().chain(more) {
-        eprintln!("-- loop on {kind}");
-        let builder = Builder::new().backend(kind);
-        test(&mut Rig::Loop(Box::new(builder.clone().build().unwrap())));
-        let seeded = matches!(kind, BackendKind::Simulated(2..));
-        for workers in if seeded { &[3][..] } else { &[1, 2, 4] } {
-            eprintln!("-- pool of {workers} on {kind}");
-            let pool = builder.clone().build_pool(*workers).unwrap();
-            test(&mut Rig::Pool(RunningPool::new(pool)));
+/// One column of the matrix: what a test runs on.
+#[derive(Clone, Copy)]
+struct Column {
+    kind: BackendKind,
+    /// A loop, or a pool of so many workers.
+    workers: Option<usize>,
+    /// Faults that nobody above the seam may notice, from this seed.
+    storm: Option<u64>,
+}
+
+/// Every backend, with a loop and with pools of one, two and four workers;
+/// kernels in a storm; and the simulated kernel, which does something else
+/// with every seed. `FERREVENT_STORM` gives the storms another seed.
+fn columns() -> Vec<Column> {
+    let mut columns = Vec::new();
+    let storm = std::env::var("FERREVENT_STORM").ok();
+    let storm = storm
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(20_091_124);
+    for kind in BackendKind::ALL.iter().copied() {
+        for workers in [None, Some(1), Some(2), Some(4)] {
+            columns.push(Column {
+                kind,
+                workers,
+                storm: None,
+            });
         }
+        for workers in [None, Some(3)] {
+            columns.push(Column {
+                kind,
+                workers,
+                storm: Some(storm),
+            });
+        }
+    }
+    for seed in 2..10 {
+        for workers in [None, Some(3)] {
+            columns.push(Column {
+                kind: BackendKind::Simulated(seed),
+                workers,
+                storm: None,
+            });
+        }
+    }
+    columns
+}
+
+impl Column {
+    fn rig(self) -> Rig {
+        let mut builder = Builder::new().backend(self.kind);
+        if let Some(seed) = self.storm {
+            builder = builder.faults(Arc::new(FaultPlan::new(seed, storm())));
+        }
+        match self.workers {
+            None => Rig::Loop(Box::new(builder.build().unwrap())),
+            Some(workers) => {
+                let pool = builder.build_pool(workers).unwrap();
+                Rig::Pool(RunningPool::new(pool))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.workers {
+            None => write!(f, "loop on {}", self.kind)?,
+            Some(workers) => write!(f, "pool of {workers} on {}", self.kind)?,
+        }
+        match self.storm {
+            Some(seed) => write!(f, ", FERREVENT_STORM={seed}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Interruptions, calls that are not ready after all, and short ones.
+pub(crate) fn storm() -> Vec<Rule> {
+    const EINTR: i32 = 4;
+    const EAGAIN: i32 = 11;
+    vec![
+        Rule::often(Call::Receive, 200, Fault::Errno(EINTR)),
+        Rule::often(Call::Receive, 200, Fault::Errno(EAGAIN)),
+        Rule::often(Call::Receive, 300, Fault::Short(100)),
+        Rule::often(Call::Send, 200, Fault::Errno(EINTR)),
+        Rule::often(Call::Send, 200, Fault::Errno(EAGAIN)),
+        Rule::often(Call::Send, 300, Fault::Short(1000)),
+        Rule::often(Call::Accept, 300, Fault::Errno(EAGAIN)),
+        Rule::often(Call::Accept, 300, Fault::Errno(EINTR)),
+        Rule::often(Call::Wait, 200, Fault::Errno(EINTR)),
+    ]
+}
+
+/// Runs a test in every column; a failure names the one it happened in.
+pub(crate) fn on_every_backend(test: impl Fn(&mut Rig)) {
+    for column in columns() {
+        eprintln!("-- {column}");
+        test(&mut column.rig());
     }
 }
 
