@@ -7,6 +7,8 @@ use super::stats::{Metric, Series, Summary};
 struct Limit {
     /// Patterns of the series it holds for.
     series: &'static [&'static str],
+    /// Whose figure it is.
+    of: &'static str,
     metric: Metric,
     bound: Bound,
 }
@@ -22,6 +24,7 @@ enum Bound {
 }
 
 const OURS: &str = "ferrevent";
+const POOL: &str = "ferrevent-pool1";
 
 const MANY: &[&str] = &["echo-*x50", "echo-*x1000"];
 const TIMERS: &[&str] = &[
@@ -60,6 +63,8 @@ const LIMITS: &[Limit] = &[
         Bound::AtMost(1.10, "floor"),
     ),
     limit(&["idle-*"], Metric::Cost, Bound::Absolute(300.0)),
+    limit(&["echo-*"], Metric::Cost, Bound::AtMost(1.15, OURS)).of(POOL),
+    limit(&["idle-*"], Metric::Cost, Bound::Absolute(360.0)).of(POOL),
     limit(TIMERS, Metric::Cost, Bound::AtMost(1.0, "libevent")),
     limit(
         &["timers fire 1000000"],
@@ -138,6 +143,12 @@ pub(crate) fn judge(series: &Series) -> Vec<Judgement> {
 }
 
 impl Limit {
+    /// The same limit, for another of our programs.
+    const fn of(mut self, subject: &'static str) -> Self {
+        self.of = subject;
+        self
+    }
+
     fn judge(&self, series: &Series) -> Option<Judgement> {
         let deviation = series.deviation(self.metric).unwrap_or(0.0);
         let what = match self.metric {
@@ -145,26 +156,27 @@ impl Limit {
             Metric::Rate => "throughput",
             Metric::P99 => "99th percentile",
         };
+        let whose = if self.of == POOL { "one worker's " } else { "" };
         let (value, bound, sign, limit) = match self.bound {
             Bound::AtMost(bound, peer) => (
-                series.ratios(OURS, peer, self.metric)?.median,
+                series.ratios(self.of, peer, self.metric)?.median,
                 bound,
                 1.0,
-                format!("{what} ≤ {bound:.2} of {peer}"),
+                format!("{whose}{what} ≤ {bound:.2} of {peer}"),
             ),
             Bound::AtLeast(bound, peer) => (
-                series.ratios(OURS, peer, self.metric)?.median,
+                series.ratios(self.of, peer, self.metric)?.median,
                 bound,
                 -1.0,
-                format!("{what} ≥ {bound:.2} of {peer}"),
+                format!("{whose}{what} ≥ {bound:.2} of {peer}"),
             ),
             Bound::Absolute(bound) => {
-                let figures = series.samples(OURS)?.iter();
+                let figures = series.samples(self.of)?.iter();
                 (
                     Summary::new(figures.filter_map(|sample| self.metric.of(sample)))?.median,
                     bound,
                     1.0,
-                    format!("{what} ≤ {bound:.0} {}", series.unit.shown().0),
+                    format!("{whose}{what} ≤ {bound:.0} {}", series.unit.shown().0),
                 )
             }
         };
@@ -193,6 +205,7 @@ fn verdict(value: f64, bound: f64, sign: f64, deviation: f64) -> Verdict {
 const fn limit(series: &'static [&'static str], metric: Metric, bound: Bound) -> Limit {
     Limit {
         series,
+        of: OURS,
         metric,
         bound,
     }

@@ -45,6 +45,7 @@ pub(crate) const ALL: &[Peer] = &[
     peer("libuv-try", Program::C("libuv"), &["--try"]),
     peer("tokio", Program::Tokio, &[]).with_idle(),
     peer("ferrevent", Program::Example, &[]).with_idle(),
+    peer("ferrevent-pool1", Program::Example, &["--workers", "1"]).with_idle(),
     peer("ferrevent-poll", Program::Example, &["--backend", "poll"]).on_request(),
 ];
 
