@@ -108,11 +108,19 @@ fn note<M: Mode>(stream: &mut StreamCore<M>) {
 
 /// Lets the handles of streams that are over know, and drops the handlers.
 #[inline]
-pub(crate) fn finish<M: Mode>(over: Over<Owned<M>>) {
-    for stream in over.into_iter().flatten() {
-        if let Some(shared) = &stream.owner.shared {
-            shared.close();
-        }
+pub(crate) fn finish<M: Mode>([one, other]: Over<Owned<M>>) {
+    if let Some(stream) = one {
+        let_go(stream);
+    }
+    if let Some(stream) = other {
+        let_go(stream);
+    }
+}
+
+#[cold]
+fn let_go<M: Mode>(stream: Box<StreamCore<M>>) {
+    if let Some(shared) = &stream.owner.shared {
+        shared.close();
     }
 }
 
