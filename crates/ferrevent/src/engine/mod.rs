@@ -318,3 +318,11 @@ impl<S, O> Engine<S, O> {
         self.rewatch_all()
     }
 }
+
+/// The error of whoever registers one thing too many.
+pub(crate) fn table_full() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::OutOfMemory,
+        "four billion registrations exist",
+    )
+}

@@ -10,7 +10,7 @@ use ferrevent_core::timer::TimerId;
 use ferrevent_os::{Readiness, Token, What};
 
 use super::entry::Entry;
-use super::{Engine, Happening, Priority, Removed, Work};
+use super::{Engine, Happening, Priority, Removed, Work, table_full};
 
 /// Which descriptors are watched, and by which entry of the table.
 #[derive(Debug, Default)]
@@ -445,11 +445,4 @@ impl<S, O> Engine<S, O> {
         }
         outcome
     }
-}
-
-fn table_full() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::OutOfMemory,
-        "four billion registrations exist",
-    )
 }

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::{ListenerId, Mode, Owned, Stop, Task, TimerId, Trigger, Trouble, WatchId};
 use crate::StreamConfig;
 use crate::address::{Address, resolve};
-use crate::engine::{Engine, Priority, Refusal, Registration, Target};
+use crate::engine::{Engine, Priority, Refusal, Registration, Target, table_full};
 use crate::handle::{Handle, Shared};
 use crate::mailbox::{Mailbox, Message};
 
@@ -215,11 +215,4 @@ pub(super) fn open_listener(
         }
     }
     outcome
-}
-
-fn table_full() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::OutOfMemory,
-        "four billion registrations exist",
-    )
 }

@@ -110,15 +110,15 @@ fn note<M: Mode>(stream: &mut StreamCore<M>) {
 #[inline]
 pub(crate) fn finish<M: Mode>([one, other]: Over<Owned<M>>) {
     if let Some(stream) = one {
-        let_go(stream);
+        let_go(&stream);
     }
     if let Some(stream) = other {
-        let_go(stream);
+        let_go(&stream);
     }
 }
 
 #[cold]
-fn let_go<M: Mode>(stream: Box<StreamCore<M>>) {
+fn let_go<M: Mode>(stream: &StreamCore<M>) {
     if let Some(shared) = &stream.owner.shared {
         shared.close();
     }
