@@ -18,3 +18,4 @@ pub use backend::{Backend, BackendKind, Event, UnknownBackend, Waiter, What};
 pub use op::{Accepted, Completion, Op, OpKind, Received, Token};
 pub use port::{Port, PortKind, Readiness};
 pub use socket2::SockAddr;
+pub use wake::WakeDescriptor;

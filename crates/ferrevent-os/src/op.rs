@@ -8,10 +8,11 @@
 //! pinned by reference count, until it completes.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
 use ferrevent_core::buffer::{Block, Buffer, BufferError, Pinned};
 use socket2::SockAddr;
+
+use crate::sys::fd::OwnedFd;
 
 /// The engine's key for a port, a watch or nothing at all; a backend only
 /// gives it back. Generations make stale ones harmless, so a backend need not

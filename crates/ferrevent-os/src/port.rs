@@ -2,12 +2,14 @@
 //! descriptor owns its port, so whoever may run the stream may use the port
 //! without a lock.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
 use ferrevent_core::buffer::Pinned;
-use socket2::{Domain, Protocol, SockRef, Type};
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+use socket2::Protocol;
+use socket2::{Domain, SockRef, Type};
 
 use crate::op::Token;
+use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::sys::own;
 
 /// What kind of descriptor a port has: it decides which calls move its bytes
 /// and how far its readiness can be trusted.
@@ -48,7 +50,7 @@ impl PortKind {
         let socket = SockRef::from(fd);
         match socket.r#type() {
             Err(_) => PortKind::File,
-            Ok(_) if socket.is_listener().unwrap_or(false) => PortKind::Listener,
+            Ok(_) if own::is_listener(&socket) => PortKind::Listener,
             Ok(kind) => Self::of_connection(&socket, kind),
         }
     }
@@ -87,7 +89,19 @@ fn is_tcp(socket: &SockRef<'_>) -> bool {
     matches!(socket.protocol(), Ok(Some(Protocol::TCP)))
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[cfg(windows)]
+fn is_tcp(socket: &SockRef<'_>) -> bool {
+    // Winsock has no other stream protocol for IP.
+    let name = socket.local_addr();
+    name.is_ok_and(|name| name.as_socket().is_some())
+}
+
+#[cfg(not(any(
+    windows,
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd"
+)))]
 fn is_tcp(_: &SockRef<'_>) -> bool {
     // Without SO_PROTOCOL nothing tells SCTP from TCP: trust only the kernel.
     false
@@ -238,6 +252,7 @@ impl Flags {
     pub(crate) const ACCEPTING: u8 = 2;
     pub(crate) const CONNECTING: u8 = 4;
     /// The kernel knows the descriptor.
+    #[cfg(target_os = "linux")]
     pub(crate) const REGISTERED: u8 = 8;
     /// Much comes at a time: the next receive takes a large block.
     pub(crate) const BULK: u8 = 16;
@@ -318,8 +333,16 @@ impl Port {
     }
 }
 
+#[cfg(unix)]
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for Port {
+    fn as_socket(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }

@@ -7,12 +7,12 @@
 //! is each backend's own business: [`Port::interest`] tells what it needs.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
 
 use ferrevent_core::buffer::{Block, Buffer, Pinned};
 
 use crate::op::{Accepted, Completion, Op, OpKind, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
+use crate::sys::fd::AsFd;
 use crate::sys::{Sys, canceled, would_block};
 
 /// The block of a receive.

@@ -1,13 +1,11 @@
 //! Making sockets: for connecting, for listening, in pairs.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::sys::{Sys, set_nonblocking};
+use crate::sys::fd::{AsFd, OwnedFd};
+use crate::sys::{Sys, own};
 
 /// How a listening socket is made.
 ///
@@ -72,19 +70,22 @@ pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::
     let make = || {
         let socket = sys.socket(address.domain(), Type::STREAM)?;
         if address.is_unix() {
+            #[cfg(unix)]
             if let Some(path) = address.as_pathname() {
                 remove_dead_socket(path)?;
             }
         } else {
-            // Linux hands these down to every connection that is taken.
+            // Windows lets another program take the port away by it.
+            #[cfg(unix)]
             socket.set_reuse_address(true)?;
+            // The system hands these down to every connection that is taken.
             socket.set_tcp_nodelay(options.nodelay)?;
             socket.set_keepalive(options.keepalive)?;
             if address.domain() == Domain::IPV6 {
                 socket.set_only_v6(!options.dual_stack)?;
             }
             if options.reuse_port {
-                socket.set_reuse_port(true)?;
+                reuse_port(&socket)?;
             }
         }
         sys.bind(&socket, address)?;
@@ -123,7 +124,8 @@ pub fn for_connecting(
     Ok(socket.into())
 }
 
-/// Two connected sockets, non-blocking.
+/// Two connected sockets, non-blocking: unix sockets, on Windows TCP over
+/// loopback.
 ///
 /// # Errors
 /// Those of socketpair(2).
@@ -136,10 +138,15 @@ pub fn for_connecting(
 /// # std::io::Result::Ok(())
 /// ```
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
-    a.set_nonblocking(true)?;
-    b.set_nonblocking(true)?;
-    Ok((a.into(), b.into()))
+    #[cfg(unix)]
+    {
+        let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+        a.set_nonblocking(true)?;
+        b.set_nonblocking(true)?;
+        Ok((a.into(), b.into()))
+    }
+    #[cfg(windows)]
+    own::loopback_pair()
 }
 
 /// Makes a descriptor non-blocking, as every stream's must be.
@@ -157,8 +164,8 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn make_nonblocking(fd: &OwnedFd) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    set_nonblocking(fd.as_raw_fd())
+    use crate::sys::fd::AsRawFd;
+    own::set_nonblocking(fd.as_raw_fd())
 }
 
 /// The same error, with the address it is about.
@@ -190,12 +197,13 @@ pub fn naming(error: io::Error, address: &SockAddr) -> io::Error {
 /// ```
 pub fn describe(address: &SockAddr) -> String {
     if let Some(address) = address.as_socket() {
-        address.to_string()
-    } else if let Some(path) = address.as_pathname() {
-        format!("unix:{}", path.display())
-    } else {
-        "unix:".to_owned()
+        return address.to_string();
     }
+    #[cfg(unix)]
+    if let Some(path) = address.as_pathname() {
+        return format!("unix:{}", path.display());
+    }
+    "unix:".to_owned()
 }
 
 /// Sets or clears the keepalive of a connected socket.
@@ -211,7 +219,7 @@ pub fn describe(address: &SockAddr) -> String {
 /// socket::set_keepalive(&listener, true)?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn set_keepalive(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
+pub fn set_keepalive(fd: &impl AsFd, on: bool) -> io::Result<()> {
     SockRef::from(fd).set_keepalive(on)
 }
 
@@ -233,8 +241,24 @@ impl std::error::Error for Naming {
     }
 }
 
+#[cfg(unix)]
+fn reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(windows)]
+fn reuse_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "Windows does not share a port between listeners: listen once, on a pool",
+    ))
+}
+
 /// Removes a unix socket nobody listens on any more.
-fn remove_dead_socket(path: &Path) -> io::Result<()> {
+#[cfg(unix)]
+fn remove_dead_socket(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+
     let is_socket =
         std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     if !is_socket {
@@ -261,7 +285,7 @@ fn remove_dead_socket(path: &Path) -> io::Result<()> {
 /// socket::set_nodelay(&listener, true)?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn set_nodelay(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
+pub fn set_nodelay(fd: &impl AsFd, on: bool) -> io::Result<()> {
     SockRef::from(fd).set_tcp_nodelay(on)
 }
 
@@ -275,7 +299,7 @@ pub fn set_nodelay(fd: &impl std::os::fd::AsFd, on: bool) -> io::Result<()> {
 /// assert_eq!(socket::peer(&listener), None);
 /// # std::io::Result::Ok(())
 /// ```
-pub fn peer(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
+pub fn peer(fd: &impl AsFd) -> Option<std::net::SocketAddr> {
     SockRef::from(fd).peer_addr().ok()?.as_socket()
 }
 
@@ -289,6 +313,6 @@ pub fn peer(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
 /// assert_eq!(socket::local(&listener), listener.local_addr().ok());
 /// # std::io::Result::Ok(())
 /// ```
-pub fn local(fd: &impl std::os::fd::AsFd) -> Option<std::net::SocketAddr> {
+pub fn local(fd: &impl AsFd) -> Option<std::net::SocketAddr> {
     SockRef::from(fd).local_addr().ok()?.as_socket()
 }

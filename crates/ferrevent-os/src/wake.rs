@@ -1,9 +1,42 @@
 //! Waking a thread that waits.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
+use crate::sys::fd::{BorrowedFd, OwnedFd};
 use crate::sys::{Sys, would_block};
+
+/// What wakes a backend without being it: every eight-byte write does.
+#[cfg(unix)]
+pub type WakeDescriptor = OwnedFd;
+
+/// What wakes a backend without being it.
+///
+/// ```
+/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+/// let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+/// let descriptor = backend.wake_descriptor()?;
+/// descriptor.wake();
+/// # std::io::Result::Ok(())
+/// ```
+#[cfg(windows)]
+#[derive(Debug)]
+pub struct WakeDescriptor(pub(crate) OwnedFd);
+
+#[cfg(windows)]
+impl WakeDescriptor {
+    /// Wakes it. A full one has been woken already.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// backend.wake_descriptor()?.wake();
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn wake(&self) {
+        use crate::sys::{Clock, fd::AsFd};
+        let _ = Sys::new(Clock::real(), None).signal(self.0.as_fd());
+    }
+}
 
 /// How often a signal is tried.
 const TRIES: u32 = 3;

@@ -137,6 +137,10 @@ impl Address {
                 SocketAddr::from((Ipv4Addr::LOCALHOST, *port)).into(),
             ])),
             Address::Name(..) => Ok(None),
+            Address::Unix(_) if cfg!(windows) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{self}: unix sockets are not supported on Windows; use 127.0.0.1:PORT"),
+            )),
             Address::Unix(path) => SockAddr::unix(path)
                 .map(|address| Some(vec![address]))
                 .map_err(|error| io::Error::new(error.kind(), format!("{self}: {error}"))),

@@ -156,9 +156,10 @@ impl PartialEq<[u8]> for Buffer {
         self.len == other.len()
             && self.chunks().all(|chunk| match chunk {
                 Chunk::File(_) => false,
-                Chunk::Bytes(bytes) => rest
-                    .split_off(..bytes.len())
-                    .is_some_and(|part| part == bytes),
+                Chunk::Bytes(bytes) => rest.strip_prefix(bytes).is_some_and(|after| {
+                    rest = after;
+                    true
+                }),
             })
     }
 }

@@ -3,7 +3,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | `epoll` | Linux; sockets registered once, edge-triggered |
-//! | `poll` | any POSIX system; level-triggered |
+//! | `poll` | any POSIX system, and Windows by WSAPoll; level-triggered |
 //! | `simulated` | a completion kernel played over poll, for tests |
 //!
 //! `io_uring`, IOCP and kqueue take their places here, as files with the same
@@ -16,7 +16,6 @@ mod simulated;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -25,6 +24,8 @@ use ferrevent_core::buffer::Buffer;
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
 use crate::sys::Sys;
+use crate::sys::fd::{OwnedFd, RawFd};
+use crate::wake::WakeDescriptor;
 
 /// The backends there are on this system.
 ///
@@ -607,7 +608,7 @@ impl Backend {
     /// let descriptor = backend.wake_descriptor()?;
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+    pub fn wake_descriptor(&self) -> io::Result<WakeDescriptor> {
         each!(self, backend => backend.wake_descriptor())
     }
 

@@ -1,4 +1,6 @@
-//! poll(2): the backend of every POSIX system, with nothing but POSIX calls.
+//! poll(2): the backend of every POSIX system, with nothing but POSIX calls;
+//! on Windows WSAPoll, which has its shape (and before Windows 10 version 2004
+//! does not tell of a connection attempt that fails).
 //!
 //! Level-triggered throughout. The set of descriptors lives here, and each
 //! wait hands it to the kernel whole, so a wait costs in proportion to all of
@@ -6,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,9 @@ use super::{Event, What};
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
 use crate::sys::Sys;
+use crate::sys::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use crate::sys::own::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, polled, pollfd};
+use crate::wake::WakeDescriptor;
 
 #[derive(Debug)]
 pub(super) struct Backend {
@@ -66,13 +70,13 @@ pub(super) struct Waiter {
 #[derive(Debug)]
 struct Entry {
     fd: RawFd,
-    events: libc::c_short,
+    events: i16,
     token: Token,
 }
 
 impl Backend {
     pub(super) fn new(sys: Sys, shared: bool) -> io::Result<Self> {
-        let (wake_reader, wake_writer) = sys.pipe()?;
+        let (wake_reader, wake_writer) = sys.wake_pair()?;
         Ok(Self {
             sys,
             set: Mutex::default(),
@@ -194,8 +198,11 @@ impl Backend {
         crate::wake::signal(&self.sys, self.wake_writer.as_fd())
     }
 
-    pub(super) fn wake_descriptor(&self) -> io::Result<OwnedFd> {
-        self.wake_writer.try_clone()
+    pub(super) fn wake_descriptor(&self) -> io::Result<WakeDescriptor> {
+        #[cfg(unix)]
+        return self.wake_writer.try_clone();
+        #[cfg(windows)]
+        return self.wake_writer.try_clone().map(WakeDescriptor);
     }
 
     pub(super) fn wait(
@@ -212,7 +219,7 @@ impl Backend {
         };
         self.waiting.store(true, Ordering::SeqCst);
         waiter.refresh(&self.lock());
-        let mut polled: Vec<libc::pollfd> = waiter.pollfds(self.wake_reader.as_raw_fd());
+        let mut polled: Vec<pollfd> = waiter.pollfds(self.wake_reader.as_raw_fd());
         let outcome = self.sys.poll(&mut polled, asleep);
         self.waiting.store(false, Ordering::SeqCst);
         let count = outcome?;
@@ -309,16 +316,12 @@ impl Waiter {
     }
 
     /// The set as poll(2) takes it, with the wake-up at its end.
-    fn pollfds(&self, wake: RawFd) -> Vec<libc::pollfd> {
+    fn pollfds(&self, wake: RawFd) -> Vec<pollfd> {
         self.polled
             .iter()
             .map(|entry| (entry.fd, entry.events))
-            .chain([(wake, libc::POLLIN)])
-            .map(|(fd, events)| libc::pollfd {
-                fd,
-                events,
-                revents: 0,
-            })
+            .chain([(wake, POLLIN)])
+            .map(|(fd, events)| polled(fd, events))
             .collect()
     }
 }
@@ -333,14 +336,14 @@ fn refuse_edge(edge: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn bits(interest: Readiness) -> libc::c_short {
+fn bits(interest: Readiness) -> i16 {
     let mut bits = 0;
     for (readiness, bit) in [
-        (Readiness::READ, libc::POLLIN),
-        (Readiness::WRITE, libc::POLLOUT),
-        (Readiness::PRIORITY, libc::POLLPRI),
+        (Readiness::READ, POLLIN),
+        (Readiness::WRITE, POLLOUT),
+        (Readiness::PRIORITY, POLLPRI),
         // POSIX has no word for a peer's end alone: it shows as readable.
-        (Readiness::CLOSED, libc::POLLIN),
+        (Readiness::CLOSED, POLLIN),
     ] {
         if interest.any(readiness) {
             bits |= bit;
@@ -349,16 +352,13 @@ fn bits(interest: Readiness) -> libc::c_short {
     bits
 }
 
-fn readiness(bits: libc::c_short) -> Readiness {
+fn readiness(bits: i16) -> Readiness {
     let mut readiness = Readiness::NONE;
     for (bit, name) in [
-        (libc::POLLIN, Readiness::READ),
-        (libc::POLLOUT, Readiness::WRITE),
-        (libc::POLLPRI, Readiness::PRIORITY),
-        (
-            libc::POLLERR | libc::POLLHUP | libc::POLLNVAL,
-            Readiness::ERROR,
-        ),
+        (POLLIN, Readiness::READ),
+        (POLLOUT, Readiness::WRITE),
+        (POLLPRI, Readiness::PRIORITY),
+        (POLLERR | POLLHUP | POLLNVAL, Readiness::ERROR),
     ] {
         if bits & bit != 0 {
             readiness = readiness.with(name);

@@ -10,7 +10,6 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +18,9 @@ use ferrevent_core::buffer::Buffer;
 use super::{Event, What, poll};
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
+use crate::sys::fd::{OwnedFd, RawFd};
 use crate::sys::{Call, Fault, FaultPlan, Rule, Sys, canceled};
+use crate::wake::WakeDescriptor;
 
 /// Waits that a completion is held back at most.
 const LATEST: u64 = 3;
@@ -216,7 +217,7 @@ impl Backend {
         self.kernel.wake()
     }
 
-    pub(super) fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+    pub(super) fn wake_descriptor(&self) -> io::Result<WakeDescriptor> {
         self.kernel.wake_descriptor()
     }
 

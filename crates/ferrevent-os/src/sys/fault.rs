@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::io;
 use std::sync::Mutex;
 
+use super::errno;
+
 /// A system call that passes the seam.
 ///
 /// ```
@@ -177,7 +179,7 @@ impl FaultPlan {
             if *random % 1000 < u64::from(rule.per_mille) {
                 rule.times -= 1;
                 *struck += 1;
-                if matches!(rule.fault, Fault::Errno(libc::EAGAIN) | Fault::Short(_)) {
+                if matches!(rule.fault, Fault::Errno(errno::EAGAIN) | Fault::Short(_)) {
                     LIED.set(true);
                 }
                 return Some(rule.fault);
@@ -187,6 +189,7 @@ impl FaultPlan {
     }
 
     /// Whether an `EAGAIN` or a short call was injected since this was asked last.
+    #[cfg(target_os = "linux")]
     pub(crate) fn take_lie(&self) -> bool {
         LIED.take()
     }

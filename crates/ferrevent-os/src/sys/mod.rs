@@ -5,12 +5,16 @@
 //! above ever sees one; only the waits return early.
 
 mod clock;
+pub mod errno;
 mod fault;
+pub mod fd;
 #[cfg(target_os = "linux")]
 mod linux;
-mod unix;
-
-pub(crate) use unix::set_nonblocking;
+/// The calls that each system has in its own shape, under the same names.
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+pub(crate) mod own;
+mod portable;
 
 use std::io;
 use std::sync::Arc;
@@ -77,6 +81,7 @@ impl Sys {
     /// Whether an `EAGAIN` or a short call was a lie since this was asked
     /// last: it leaves an edge-triggered kernel silent, which must then be
     /// made to speak again.
+    #[cfg(target_os = "linux")]
     #[inline]
     pub(crate) fn take_lie(&self) -> bool {
         self.faults.as_ref().is_some_and(|plan| plan.take_lie())
@@ -100,7 +105,7 @@ impl Sys {
             let limit = match self.strike(call) {
                 None => len,
                 Some(Fault::Short(limit)) => limit.clamp(1, len.max(1)).min(len),
-                Some(Fault::Errno(libc::EINTR)) => continue,
+                Some(Fault::Errno(errno::EINTR)) => continue,
                 Some(Fault::Errno(errno)) => return Err(io::Error::from_raw_os_error(errno)),
             };
             let moved = attempt(limit);
@@ -108,7 +113,7 @@ impl Sys {
                 Ok(moved) => return Ok(moved),
                 Err(_) => {
                     let error = io::Error::last_os_error();
-                    if error.raw_os_error() != Some(libc::EINTR) {
+                    if error.raw_os_error() != Some(errno::EINTR) {
                         return Err(error);
                     }
                 }
@@ -118,11 +123,12 @@ impl Sys {
 
     /// Makes a call that answers with a number or -1, again when a signal
     /// interrupts it.
+    #[cfg(unix)]
     #[inline]
-    fn call(&self, call: Call, mut attempt: impl FnMut() -> libc::c_int) -> io::Result<i32> {
+    fn call(&self, call: Call, mut attempt: impl FnMut() -> i32) -> io::Result<i32> {
         loop {
             match self.strike(call) {
-                Some(Fault::Errno(libc::EINTR)) => continue,
+                Some(Fault::Errno(errno::EINTR)) => continue,
                 fault => verdict(fault)?,
             }
             let answer = attempt();
@@ -130,7 +136,7 @@ impl Sys {
                 return Ok(answer);
             }
             let error = io::Error::last_os_error();
-            if error.raw_os_error() != Some(libc::EINTR) {
+            if error.raw_os_error() != Some(errno::EINTR) {
                 return Err(error);
             }
         }
@@ -157,7 +163,7 @@ pub fn would_block(error: &io::Error) -> bool {
 pub fn is_exhaustion(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+        Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM)
     )
 }
 
@@ -168,7 +174,7 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 /// assert!(is_canceled(&canceled()));
 /// ```
 pub fn canceled() -> io::Error {
-    io::Error::from_raw_os_error(libc::ECANCELED)
+    io::Error::from_raw_os_error(errno::ECANCELED)
 }
 
 /// Whether an operation ended because it was taken back.
@@ -178,7 +184,7 @@ pub fn canceled() -> io::Error {
 /// assert!(!is_canceled(&std::io::ErrorKind::TimedOut.into()));
 /// ```
 pub fn is_canceled(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ECANCELED)
+    error.raw_os_error() == Some(errno::ECANCELED)
 }
 
 /// Whether an error of accept(2) is one that the connection's own protocol
@@ -190,6 +196,6 @@ pub fn is_canceled(error: &io::Error) -> bool {
 pub fn is_protocol_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EPROTO | libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+        Some(errno::EPROTO | errno::ENOPROTOOPT | errno::EOPNOTSUPP)
     )
 }

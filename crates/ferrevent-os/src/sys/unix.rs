@@ -1,15 +1,14 @@
 //! The calls every Unix has.
 
-use std::fs::File;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use super::{Call, Fault, Sys, verdict};
+
+pub(crate) use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, pollfd};
 
 impl Sys {
     /// Receives into one slice: `recv(2)` on a socket, else `read(2)`.
@@ -120,101 +119,11 @@ impl Sys {
         })
     }
 
-    /// Reads a file at an offset: `pread(2)`, for file ranges that cannot be
-    /// sent by the kernel itself.
-    pub(crate) fn read_file(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let limit = match self.strike(Call::ReadFile) {
-                None => into.len(),
-                Some(Fault::Short(limit)) => limit.max(1).min(into.len()),
-                Some(fault) => {
-                    verdict(Some(fault))?;
-                    continue;
-                }
-            };
-            match file.read_at(&mut into[..limit], offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => return answer,
-            }
-        }
-    }
-
-    /// A new socket, close-on-exec and non-blocking: `socket(2)`.
-    pub(crate) fn socket(&self, domain: Domain, kind: Type) -> io::Result<Socket> {
-        verdict(self.strike(Call::Socket))?;
-        let socket = Socket::new(domain, kind, None)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    }
-
-    /// `bind(2)`.
-    pub(crate) fn bind(&self, socket: &Socket, address: &SockAddr) -> io::Result<()> {
-        verdict(self.strike(Call::Bind))?;
-        socket.bind(address)
-    }
-
-    /// `listen(2)`.
-    pub(crate) fn listen(&self, socket: &Socket, backlog: i32) -> io::Result<()> {
-        verdict(self.strike(Call::Listen))?;
-        socket.listen(backlog)
-    }
-
-    /// Begins to connect: `Ok(false)` while the connection is being made.
-    pub(crate) fn connect(&self, fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<bool> {
-        verdict(self.strike(Call::Connect))?;
-        match SockRef::from(&fd).connect(address) {
-            Ok(()) => Ok(true),
-            // Asked again about an attempt that has succeeded meanwhile.
-            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Ok(true),
-            // An interrupted connect goes on by itself (connect(2), EINTR).
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EINPROGRESS | libc::EINTR | libc::EALREADY)
-                ) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Takes a pending connection, close-on-exec and non-blocking.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn accept(&self, fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
-        loop {
-            match self.strike(Call::Accept) {
-                Some(Fault::Errno(libc::EINTR)) => continue,
-                fault => verdict(fault)?,
-            }
-            match SockRef::from(&fd).accept() {
-                Ok((socket, address)) => {
-                    socket.set_nonblocking(true)?;
-                    return Ok((socket.into(), address));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The error that a socket has waiting (`SO_ERROR`), which also clears it.
-    pub(crate) fn socket_error(&self, fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
-        verdict(self.strike(Call::SocketOption))?;
-        SockRef::from(&fd).take_error()
-    }
-
-    /// Ends the sending side: `shutdown(2)`.
-    pub(crate) fn shutdown_write(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        verdict(self.strike(Call::Shutdown))?;
-        SockRef::from(&fd).shutdown(Shutdown::Write)
-    }
-
     /// `poll(2)`; a signal is no error, only an early return. The timeout is
     /// rounded up to whole milliseconds.
     pub(crate) fn poll(
         &self,
-        entries: &mut [libc::pollfd],
+        entries: &mut [pollfd],
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
         match self.strike(Call::Wait) {
@@ -245,7 +154,7 @@ impl Sys {
 
     /// A pipe whose both ends are close-on-exec and non-blocking: the wake-up
     /// where there is no eventfd.
-    pub(crate) fn pipe(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+    pub(crate) fn wake_pair(&self) -> io::Result<(OwnedFd, OwnedFd)> {
         let mut ends = [0; 2];
         // SAFETY: `ends` has room for the two descriptors that pipe writes.
         self.call(Call::WakeCreate, || unsafe {
@@ -262,6 +171,20 @@ impl Sys {
         }
         Ok(pair)
     }
+}
+
+/// An entry of the set that is polled.
+pub(crate) fn polled(fd: RawFd, events: i16) -> pollfd {
+    pollfd {
+        fd,
+        events,
+        revents: 0,
+    }
+}
+
+/// Whether a socket listens (`SO_ACCEPTCONN`).
+pub(crate) fn is_listener(socket: &SockRef<'_>) -> bool {
+    socket.is_listener().unwrap_or(false)
 }
 
 /// Sets `O_NONBLOCK` on a descriptor.

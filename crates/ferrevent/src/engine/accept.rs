@@ -1,8 +1,8 @@
 //! Listeners: connections are taken one at a time, and a listener rests while
 //! descriptors have run out instead of spinning.
 
+use ferrevent_os::sys::fd::OwnedFd;
 use std::io;
-use std::os::fd::OwnedFd;
 
 use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
 

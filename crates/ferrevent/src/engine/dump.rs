@@ -1,7 +1,7 @@
 //! What is registered, in words.
 
+use ferrevent_os::sys::fd::{AsFd, AsRawFd};
 use std::fmt::Write as _;
-use std::os::fd::{AsFd, AsRawFd};
 
 use super::Engine;
 use super::entry::Entry;

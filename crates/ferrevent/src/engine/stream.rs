@@ -2,8 +2,8 @@
 
 use ferrevent_core::stream::{Machine, StreamConfig};
 use ferrevent_core::timer::Tick;
+use ferrevent_os::sys::fd::OwnedFd;
 use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
-use std::os::fd::OwnedFd;
 
 use super::entry::{Entry, Share, StreamEntry};
 use super::run::Moment;

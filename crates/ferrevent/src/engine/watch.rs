@@ -1,9 +1,9 @@
 //! The low-level interface: readiness of any descriptor. Several
 //! registrations may share one; the kernel knows their union.
 
+use ferrevent_os::sys::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use ferrevent_core::timer::TimerId;
@@ -123,7 +123,7 @@ impl Registration {
 /// where it holds no lock.
 ///
 /// ```
-/// # use std::os::fd::AsFd;
+/// # use ferrevent_os::sys::fd::AsFd;
 /// # use ferrevent::engine::{Engine, Registration};
 /// # use ferrevent::Readiness;
 /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
@@ -161,7 +161,7 @@ impl<S, O> Engine<S, O> {
     /// it; else what the kernel says (`EPERM`: this file cannot be polled).
     ///
     /// ```
-    /// # use std::os::fd::AsFd;
+    /// # use ferrevent_os::sys::fd::AsFd;
     /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
     /// # use ferrevent::{Readiness, StreamConfig};
     /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
@@ -233,7 +233,7 @@ impl<S, O> Engine<S, O> {
     /// `NotFound` when there is no such registration, else the kernel's.
     ///
     /// ```
-    /// # use std::os::fd::AsFd;
+    /// # use ferrevent_os::sys::fd::AsFd;
     /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
     /// # use ferrevent::{Readiness, StreamConfig};
     /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};

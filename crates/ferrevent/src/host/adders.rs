@@ -1,9 +1,9 @@
 //! What is added to a loop or a pool: the same for [`Context`], where it must
 //! be `Send`, and for [`Local`], where it need not.
 
+use ferrevent_os::sys::fd::{BorrowedFd, OwnedFd};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use ferrevent_os::socket::{self, ListenOptions};

@@ -1,8 +1,8 @@
 //! What a loop and a pool have in common: everything but the threads.
 
+use ferrevent_os::sys::fd::{BorrowedFd, OwnedFd};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,16 +1,24 @@
 //! Signals: counted in the handler, told by the loop.
 //!
 //! A signal handler may do next to nothing (signal-safety(7)), so ours counts
-//! and wakes the loop with one write(2). Several loops of a process may ask
-//! for the same signal, and each is told.
+//! and wakes the loop with one call. Several loops of a process may ask for
+//! the same signal, and each is told.
+//!
+//! Windows has three that end a console program: `SIGINT` (2, Ctrl-C),
+//! `SIGBREAK` (21, Ctrl-Break) and `SIGTERM` (15, the console window is
+//! closed, the user logs off or the system shuts down: then about five
+//! seconds are left).
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod own;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use signal_hook_registry::SigId;
+use own::{SigId, Wake};
 
 use crate::Backend;
 
@@ -36,7 +44,7 @@ pub struct SignalInbox {
 struct Counters {
     counts: [AtomicU32; SIGNALS],
     any: AtomicBool,
-    wake: OwnedFd,
+    wake: Wake,
 }
 
 /// A signal that is being listened for.
@@ -71,7 +79,7 @@ impl SignalInbox {
             counters: Arc::new(Counters {
                 counts: [const { AtomicU32::new(0) }; SIGNALS],
                 any: AtomicBool::new(false),
-                wake: backend.wake_descriptor()?,
+                wake: Wake::new(backend.wake_descriptor()?),
             }),
         })
     }
@@ -83,7 +91,7 @@ impl SignalInbox {
     /// # Errors
     /// `InvalidInput` for a number that is no signal or that cannot be
     /// caught (`SIGKILL`, `SIGSTOP`), or that is a fault (`SIGSEGV`, `SIGFPE`,
-    /// `SIGILL`).
+    /// `SIGILL`); on Windows for any but the three.
     ///
     /// ```
     /// use ferrevent_os::signal::SignalInbox;
@@ -98,17 +106,14 @@ impl SignalInbox {
         let index = usize::try_from(signal)
             .ok()
             .filter(|index| (1..SIGNALS).contains(index))
-            .filter(|_| !signal_hook_registry::FORBIDDEN.contains(&signal))
+            .filter(|_| own::can_be_caught(signal))
             .ok_or_else(|| {
                 io::Error::new(
                     io::ErrorKind::InvalidInput,
                     format!("signal {signal} does not exist or cannot be caught"),
                 )
             })?;
-        let counters = Arc::clone(&self.counters);
-        // SAFETY: the action is async-signal-safe: it changes two atomics and
-        // calls write(2) on a descriptor that it keeps open. The reference count is not touched by running it.
-        let id = unsafe { signal_hook_registry::register(signal, move || counters.count(index)) }?;
+        let id = own::register(signal, index, Arc::clone(&self.counters))?;
         Ok(SignalId(id))
     }
 
@@ -124,7 +129,7 @@ impl SignalInbox {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn ignore(&self, id: &SignalId) -> bool {
-        signal_hook_registry::unregister(id.0)
+        own::unregister(id.0)
     }
 
     /// Takes what has come: each signal and how often.
@@ -163,16 +168,7 @@ impl SignalInbox {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn use_backend(&self, backend: &Backend) -> io::Result<()> {
-        let fresh = backend.wake_descriptor()?;
-        // The handler may run at any moment, so the old number is made to
-        // mean the new object in one step.
-        // SAFETY: both descriptors are open and ours; nothing is borrowed from
-        // the object that the old one stood for.
-        let answer = unsafe { libc::dup2(fresh.as_raw_fd(), self.counters.wake.as_raw_fd()) };
-        if answer < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(())
+        self.counters.wake.replace(backend.wake_descriptor()?)
     }
 }
 
@@ -181,12 +177,7 @@ impl Counters {
     fn count(&self, index: usize) {
         self.counts[index].fetch_add(1, Ordering::AcqRel);
         self.any.store(true, Ordering::Release);
-        let one = 1_u64.to_ne_bytes();
-        let raw = self.wake.as_fd().as_raw_fd();
-        // SAFETY: eight readable bytes and an open descriptor. That it may be
-        // full is no loss: then it has been signalled already. The registry
-        // saves and restores errno around its actions.
-        unsafe { libc::write(raw, one.as_ptr().cast(), one.len()) };
+        self.wake.wake();
     }
 }
 
@@ -196,7 +187,7 @@ impl fmt::Debug for SignalId {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::BackendKind;

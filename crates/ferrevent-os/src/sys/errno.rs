@@ -1,0 +1,35 @@
+//! The numbers of the errors that this layer tells apart, and that a test may
+//! inject: errno(3), on Windows those of Winsock.
+
+#[cfg(unix)]
+pub use libc::{
+    EAGAIN, EALREADY, ECANCELED, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, EISCONN, EMFILE,
+    ENFILE, ENOBUFS, ENOMEM, ENOPROTOOPT, EOPNOTSUPP, EPROTO,
+};
+
+#[cfg(windows)]
+pub use windows::*;
+
+#[cfg(windows)]
+#[expect(missing_docs, reason = "each is the error of that name")]
+mod windows {
+    use windows_sys::Win32::Foundation as system;
+    use windows_sys::Win32::Networking::WinSock as winsock;
+
+    pub const EAGAIN: i32 = winsock::WSAEWOULDBLOCK;
+    pub const EALREADY: i32 = winsock::WSAEALREADY;
+    pub const ECANCELED: i32 = system::ERROR_OPERATION_ABORTED as i32;
+    pub const ECONNABORTED: i32 = winsock::WSAECONNABORTED;
+    pub const ECONNRESET: i32 = winsock::WSAECONNRESET;
+    /// A connection attempt that goes on: Winsock says so by `WSAEWOULDBLOCK`.
+    pub const EINPROGRESS: i32 = winsock::WSAEWOULDBLOCK;
+    pub const EINTR: i32 = winsock::WSAEINTR;
+    pub const EISCONN: i32 = winsock::WSAEISCONN;
+    pub const EMFILE: i32 = winsock::WSAEMFILE;
+    pub const ENFILE: i32 = system::ERROR_TOO_MANY_OPEN_FILES as i32;
+    pub const ENOBUFS: i32 = winsock::WSAENOBUFS;
+    pub const ENOMEM: i32 = system::ERROR_NOT_ENOUGH_MEMORY as i32;
+    pub const ENOPROTOOPT: i32 = winsock::WSAENOPROTOOPT;
+    pub const EOPNOTSUPP: i32 = winsock::WSAEOPNOTSUPP;
+    pub const EPROTO: i32 = winsock::WSAEPROTONOSUPPORT;
+}

@@ -1,0 +1,114 @@
+//! The calls that are the same on every system.
+
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use super::fd::BorrowedFd;
+#[cfg(not(target_os = "linux"))]
+use super::fd::OwnedFd;
+use super::{Call, Fault, Sys, errno, verdict};
+
+impl Sys {
+    /// Reads a file at an offset: `pread(2)`, for file ranges that the
+    /// kernel cannot send by itself.
+    pub(crate) fn read_file(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let limit = match self.strike(Call::ReadFile) {
+                None => into.len(),
+                Some(Fault::Short(limit)) => limit.max(1).min(into.len()),
+                Some(fault) => {
+                    verdict(Some(fault))?;
+                    continue;
+                }
+            };
+            match read_at(file, &mut into[..limit], offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// A new socket, close-on-exec and non-blocking: `socket(2)`.
+    pub(crate) fn socket(&self, domain: Domain, kind: Type) -> io::Result<Socket> {
+        verdict(self.strike(Call::Socket))?;
+        let socket = Socket::new(domain, kind, None)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+
+    /// `bind(2)`.
+    pub(crate) fn bind(&self, socket: &Socket, address: &SockAddr) -> io::Result<()> {
+        verdict(self.strike(Call::Bind))?;
+        socket.bind(address)
+    }
+
+    /// `listen(2)`.
+    pub(crate) fn listen(&self, socket: &Socket, backlog: i32) -> io::Result<()> {
+        verdict(self.strike(Call::Listen))?;
+        socket.listen(backlog)
+    }
+
+    /// Begins to connect: `Ok(false)` while the connection is being made.
+    pub(crate) fn connect(&self, fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<bool> {
+        verdict(self.strike(Call::Connect))?;
+        match SockRef::from(&fd).connect(address) {
+            Ok(()) => Ok(true),
+            // Asked again about an attempt that has succeeded meanwhile.
+            Err(error) if error.raw_os_error() == Some(errno::EISCONN) => Ok(true),
+            // An interrupted connect goes on by itself (connect(2), EINTR).
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(errno::EINPROGRESS | errno::EINTR | errno::EALREADY)
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a pending connection, close-on-exec and non-blocking.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn accept(&self, fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+        loop {
+            match self.strike(Call::Accept) {
+                Some(Fault::Errno(errno::EINTR)) => continue,
+                fault => verdict(fault)?,
+            }
+            match SockRef::from(&fd).accept() {
+                Ok((socket, address)) => {
+                    socket.set_nonblocking(true)?;
+                    return Ok((socket.into(), address));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The error that a socket has waiting (`SO_ERROR`), which also clears it.
+    pub(crate) fn socket_error(&self, fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
+        verdict(self.strike(Call::SocketOption))?;
+        SockRef::from(&fd).take_error()
+    }
+
+    /// Ends the sending side: `shutdown(2)`.
+    pub(crate) fn shutdown_write(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        verdict(self.strike(Call::Shutdown))?;
+        SockRef::from(&fd).shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, into, offset)
+}
