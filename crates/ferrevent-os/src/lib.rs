@@ -5,6 +5,7 @@
 //! All of Ferrevent's `unsafe` code for Rust programs is here; each block says
 //! why it is sound.
 
+pub mod activation;
 mod backend;
 pub mod op;
 mod port;

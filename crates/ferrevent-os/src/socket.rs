@@ -95,6 +95,40 @@ pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::
     make().map_err(|error| naming(error, address))
 }
 
+/// Prepares a socket that listens already: non-blocking, and small writes are
+/// sent at once (`TCP_NODELAY`) on every connection taken.
+///
+/// # Errors
+/// `InvalidInput` for what is no listening stream socket; else those of the
+/// system.
+///
+/// ```
+/// # use ferrevent_os::socket;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// socket::prepare_listening(&listener.into())?;
+/// let (one, other) = socket::pair()?;
+/// assert!(socket::prepare_listening(&one).is_err());
+/// # drop(other);
+/// # std::io::Result::Ok(())
+/// ```
+pub fn prepare_listening(fd: &OwnedFd) -> io::Result<()> {
+    let socket = SockRef::from(fd);
+    // Refused for what is no socket at all.
+    let stream = socket.r#type().is_ok_and(|kind| kind == Type::STREAM);
+    #[cfg(target_os = "linux")]
+    let stream = stream && socket.is_listener().unwrap_or(false);
+    if !stream {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no listening stream socket",
+        ));
+    }
+    if !socket.local_addr()?.is_unix() {
+        socket.set_tcp_nodelay(true)?;
+    }
+    make_nonblocking(fd)
+}
+
 /// A socket ready to connect to this address.
 ///
 /// # Errors

@@ -35,6 +35,7 @@ mod stream;
 mod sync;
 
 pub use address::{Address, AddressError};
+pub use engine::Allowance;
 pub use event_loop::{Builder, EventLoop};
 pub use ferrevent_core::buffer;
 pub use ferrevent_core::buffer::Buffer;
@@ -42,7 +43,7 @@ pub use ferrevent_core::stream::{
     Activity, CloseReason, StreamConfig, Timeout, Watermarks, WriteError,
 };
 pub use ferrevent_os::socket::ListenOptions;
-pub use ferrevent_os::{BackendKind, Readiness, UnknownBackend, sys};
+pub use ferrevent_os::{BackendKind, Readiness, UnknownBackend, activation, sys};
 pub use handle::{Handle, Refused};
 pub use handler::Handler;
 pub use host::{

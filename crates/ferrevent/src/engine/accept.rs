@@ -2,10 +2,12 @@
 //! descriptors have run out instead of spinning.
 
 use ferrevent_os::sys::fd::OwnedFd;
+use std::collections::VecDeque;
 use std::io;
 
-use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
+use ferrevent_os::{Accepted, Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
 
+use super::allowance::Allowance;
 use super::entry::Entry;
 use super::{Engine, Happening, Priority, STARVED_REST, TURN_ACCEPTS, Work};
 
@@ -17,6 +19,9 @@ pub(super) struct Listener<O> {
     pub(super) owner: Option<O>,
     pub(super) priority: Priority,
     pub(super) state: Listening,
+    allowance: Option<Allowance>,
+    /// Taken by the kernel when the allowance was spent: they wait for more.
+    kept: VecDeque<Accepted>,
     /// What its connections are.
     kind: PortKind,
     turn: u32,
@@ -30,6 +35,19 @@ impl<O> Listener<O> {
     pub(super) fn use_backend(&mut self, backend: &Backend) {
         if let Some(port) = self.port.take() {
             self.port = Some(backend.take_over(port));
+            self.idle = true;
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.allowance.as_ref().is_some_and(Allowance::is_spent)
+    }
+
+    /// Takes back the accept in flight.
+    fn cancel(&mut self, backend: &Backend) {
+        if let Some(port) = &mut self.port
+            && backend.cancel(port, OpKind::Accept).is_some()
+        {
             self.idle = true;
         }
     }
@@ -78,6 +96,8 @@ impl<S, O> Engine<S, O> {
                 owner: Some(owner),
                 priority,
                 state: Listening::Open,
+                allowance: None,
+                kept: VecDeque::new(),
                 kind,
                 turn: 0,
                 taken: 0,
@@ -110,11 +130,7 @@ impl<S, O> Engine<S, O> {
         };
         if pause {
             listener.state = Listening::Paused;
-            if let Some(port) = &mut listener.port
-                && self.backend.cancel(port, OpKind::Accept).is_some()
-            {
-                listener.idle = true;
-            }
+            listener.cancel(&self.backend);
         } else {
             listener.state = Listening::Open;
             self.enqueue(token, Work::Run(token));
@@ -122,15 +138,69 @@ impl<S, O> Engine<S, O> {
         true
     }
 
+    /// Lets a listener take no more connections than this allowance has, from
+    /// now on. Returns whether there is such a listener.
+    ///
+    /// ```
+    /// # use ferrevent::Allowance;
+    /// # use ferrevent::engine::{Engine, Priority};
+    /// # use ferrevent_os::{Backend, BackendKind, SockAddr, socket, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    /// let fd = socket::listening(engine.backend().sys(), &address, &socket::ListenOptions::default())?;
+    /// let token = engine.add_listener(fd, Priority(0), "mine").unwrap();
+    /// assert!(engine.limit_listener(token, Allowance::new(100)));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn limit_listener(&mut self, token: Token, allowance: Allowance) -> bool {
+        let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
+            return false;
+        };
+        listener.allowance = Some(allowance);
+        self.resume_soon(token);
+        true
+    }
+
+    /// Gives connections back to an allowance: listeners that had none left
+    /// go on.
+    ///
+    /// ```
+    /// # use ferrevent::Allowance;
+    /// # use ferrevent::engine::{Engine, Priority};
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let allowance = Allowance::new(0);
+    /// engine.give_back(&allowance, 2);
+    /// assert_eq!(allowance.left(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn give_back(&mut self, allowance: &Allowance, connections: u32) {
+        allowance.put(connections);
+        // Those of another allowance look at it, and wait on.
+        for token in std::mem::take(&mut self.spent) {
+            self.resume_soon(token);
+        }
+    }
+
     pub(super) fn hear_listener(&mut self, token: Token, what: What) -> Option<Happening<S>> {
         let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
             return None;
         };
+        // The event is taken then, the connection is not.
+        let spent = listener.is_spent() && matches!(what, What::Ready(_));
+        if spent {
+            listener.cancel(&self.backend);
+        }
         let mut outcome = None;
         self.backend
             .event(listener.port.as_mut()?, what, &mut |completion| {
                 outcome = Some(completion);
             });
+        if spent {
+            self.resume_soon(token);
+        }
         let outcome = outcome?;
         self.accepted(token, outcome)
     }
@@ -145,7 +215,11 @@ impl<S, O> Engine<S, O> {
         if listener.state == Listening::Resting {
             listener.state = Listening::Open;
         }
-        if listener.state != Listening::Open || !listener.idle {
+        if listener.state != Listening::Open || (!listener.idle && listener.kept.is_empty()) {
+            return None;
+        }
+        if listener.is_spent() {
+            self.note_spent(token);
             return None;
         }
         if listener.turn != turn {
@@ -157,6 +231,9 @@ impl<S, O> Engine<S, O> {
             return None;
         }
         listener.taken += 1;
+        if let Some(accepted) = listener.kept.pop_front() {
+            return self.give_out(token, accepted);
+        }
         listener.idle = false;
         let completion = self.backend.submit(listener.port.as_mut()?, Op::Accept)?;
         self.accepted(token, completion)
@@ -169,13 +246,17 @@ impl<S, O> Engine<S, O> {
         let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
             return None;
         };
-        listener.idle = !armed;
-        let (paused, kind) = (listener.state == Listening::Paused, listener.kind);
+        // Told before its accept was taken back, it may say that this goes on.
+        listener.idle |= !armed;
+        let paused = listener.state == Listening::Paused;
         match result {
-            Ok(accepted) => {
+            Ok(accepted) if listener.is_spent() => {
+                listener.kept.push_back(accepted);
+                listener.cancel(&self.backend);
                 self.resume_soon(token);
-                Some(Happening::Accepted(token, accepted, kind))
+                None
             }
+            Ok(accepted) => self.give_out(token, accepted),
             Err(error) if sys::is_canceled(&error) => {
                 if !paused {
                     self.resume_soon(token);
@@ -199,6 +280,25 @@ impl<S, O> Engine<S, O> {
                 error,
                 resting: false,
             }),
+        }
+    }
+
+    fn give_out(&mut self, token: Token, accepted: Accepted) -> Option<Happening<S>> {
+        let Some(Entry::Listener(listener)) = self.table.get_mut(token) else {
+            return None;
+        };
+        if let Some(allowance) = &listener.allowance {
+            allowance.take();
+        }
+        let kind = listener.kind;
+        self.resume_soon(token);
+        Some(Happening::Accepted(token, accepted, kind))
+    }
+
+    /// It goes on when something is given back.
+    fn note_spent(&mut self, token: Token) {
+        if !self.spent.contains(&token) {
+            self.spent.push(token);
         }
     }
 

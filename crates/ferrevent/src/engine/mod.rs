@@ -10,6 +10,7 @@
 //! pool and the C ABI are such drivers.
 
 mod accept;
+mod allowance;
 mod connect;
 mod dump;
 mod entry;
@@ -29,6 +30,7 @@ use ferrevent_core::timer::{Tick, TimerQueue};
 use ferrevent_os::{Backend, Event, Token};
 
 pub use accept::Listening;
+pub use allowance::Allowance;
 pub use connect::Target;
 pub use entry::{Priority, StreamEntry};
 pub use run::{Over, Run};
@@ -84,6 +86,8 @@ pub struct Engine<S, O> {
     later: Vec<Token>,
     /// Listeners that rest because descriptors ran out.
     starved: Vec<Token>,
+    /// Listeners whose allowance is spent.
+    spent: Vec<Token>,
     /// Work for what is out of the table, and what it waits for.
     blocked: Vec<(Token, Work)>,
     watches: watch::Descriptors,
@@ -132,6 +136,7 @@ impl<S, O> Engine<S, O> {
             queues: (0..priorities.max(1)).map(|_| VecDeque::new()).collect(),
             later: Vec::new(),
             starved: Vec::new(),
+            spent: Vec::new(),
             blocked: Vec::new(),
             watches: watch::Descriptors::default(),
             now,

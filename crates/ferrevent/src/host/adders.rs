@@ -75,6 +75,34 @@ macro_rules! adders {
                 })
             }
 
+            /// Listens on a socket that listens already, one that a service manager
+            /// has passed, say. It is made non-blocking, and small writes are sent
+            /// at once on every connection it takes.
+            ///
+            /// # Errors
+            /// `InvalidInput` for what is no listening stream socket.
+            ///
+            /// ```
+            /// # use ferrevent::{EventLoop, Stream};
+            /// # let mut events = EventLoop::new()?;
+            /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+            /// events.context().listen_on(socket.into(), None, || {
+            ///     Box::new(|stream: &mut Stream<'_>| stream.echo())
+            /// })?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn listen_on(
+                &mut self,
+                fd: OwnedFd,
+                config: Option<StreamConfig>,
+                mut factory: impl FnMut() -> Box<dyn Handler $(+ $send)?> $(+ $send)? + 'static,
+            ) -> io::Result<ListenerId> {
+                socket::prepare_listening(&fd)?;
+                $on!(&mut self.host, inner => {
+                    inner.listen(fd, config, Box::new(move || -> Box<Dyn> { factory() }))
+                })
+            }
+
             /// Connects. The handle works at once: what is written before the
             /// connection stands is sent then. Why it did not come about is told to
             /// [`closed`](Handler::closed).

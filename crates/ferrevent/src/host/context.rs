@@ -11,7 +11,7 @@ use ferrevent_os::socket;
 use super::{
     Host, Inner, Key, ListenerId, OneThread, Remote, SignalId, Stop, TimerId, Trigger, WatchId, on,
 };
-use crate::engine::Priority;
+use crate::engine::{Allowance, Priority};
 use crate::handle::Handle;
 use crate::mailbox::Mailbox;
 
@@ -185,6 +185,37 @@ impl<'a> Context<'a> {
     /// ```
     pub fn pause_listener(&mut self, listener: ListenerId, pause: bool) -> bool {
         on!(&mut self.host, inner => inner.engine.pause_listener(listener.0, pause))
+    }
+
+    /// Lets a listener take no more connections than this allowance has, from
+    /// now on: see [`Allowance`]. Returns whether there is such a listener.
+    ///
+    /// ```
+    /// # use ferrevent::{Allowance, EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// let allowance = Allowance::new(1);
+    /// let listener = events.listen("127.0.0.1:0".parse()?, || |_: &mut Stream<'_>| ())?;
+    /// assert!(events.context().limit(listener, &allowance));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limit(&mut self, listener: ListenerId, allowance: &Allowance) -> bool {
+        let allowance = allowance.clone();
+        on!(&mut self.host, inner => inner.engine.limit_listener(listener.0, allowance))
+    }
+
+    /// Lets the listeners of an allowance take so many connections more, as
+    /// when these have ended.
+    ///
+    /// ```
+    /// # use ferrevent::{Allowance, EventLoop};
+    /// # let mut events = EventLoop::new()?;
+    /// let allowance = Allowance::new(1);
+    /// events.context().give_back(&allowance, 1);
+    /// assert_eq!(allowance.left(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn give_back(&mut self, allowance: &Allowance, connections: u32) {
+        on!(&mut self.host, inner => inner.engine.give_back(allowance, connections));
     }
 
     /// Ends a listener; the streams it took live on.
