@@ -11,6 +11,12 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v nc", "netcat-openbsd"),
     ("command -v socat", "socat"),
     ("command -v python3", "python3"),
+    ("command -v systemd-socket-activate", "systemd"),
+    ("command -v bash", "bash"),
+    ("command -v zsh", "zsh"),
+    ("command -v fish", "fish"),
+    ("command -v groff", "groff-base"),
+    ("command -v man", "man-db"),
 ];
 
 /// What the benchmarks' peers are built from.

@@ -47,9 +47,9 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let to = upstream.address.clone();
     let middle = spawn("relay", move |events| {
         let relay = Relay::new(&relay::Options::plain(any, to), Log::nowhere());
-        let context = &mut events.context();
-        let listener = relay.listen(context)?;
-        Ok(relay.address(context, listener))
+        let bound = relay.listen(&mut events.context())?;
+        let first = bound.first().ok_or("the relay has no address")?;
+        first.parse().map_err(|error| format!("{error}"))
     })?;
     println!(
         "upstream {}  <-  relay {}  <-  {} clients, for {} s",

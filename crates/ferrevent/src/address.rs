@@ -112,6 +112,25 @@ impl From<SocketAddr> for Address {
 }
 
 impl Address {
+    /// The IP addresses that this means to connect to, none for a unix socket.
+    /// A host name is resolved here and now, which may take long.
+    ///
+    /// # Errors
+    /// When a name has no address: see [`is_unresolved`].
+    ///
+    /// ```
+    /// let address: ferrevent::Address = ":80".parse()?;
+    /// assert_eq!(address.resolve()?, ["127.0.0.1:80".parse()?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let addresses = match self {
+            Address::Name(host, port) => resolve(host, *port)?,
+            _ => self.to_connect_to()?.unwrap_or_default(),
+        };
+        Ok(addresses.iter().filter_map(SockAddr::as_socket).collect())
+    }
+
     /// The addresses to listen on. A host name is resolved here and now.
     ///
     /// # Errors
@@ -148,17 +167,44 @@ impl Address {
     }
 }
 
+/// Whether an error is that a host name has no address: it does not exist, or
+/// the resolver does not answer.
+///
+/// ```
+/// assert!(!ferrevent::is_unresolved(&std::io::ErrorKind::NotFound.into()));
+/// ```
+pub fn is_unresolved(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<Unresolved>())
+}
+
+/// A name without an address, and why.
+#[derive(Debug)]
+struct Unresolved(String);
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
 /// Asks the system's resolver, which may take long: off the loop, please.
 pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SockAddr>> {
     let addresses: Vec<SockAddr> = (host, port)
         .to_socket_addrs()
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot resolve {host}: {error}")))?
+        .map_err(|error| {
+            let why = Unresolved(format!("cannot resolve {host}: {error}"));
+            io::Error::new(error.kind(), why)
+        })?
         .map(SockAddr::from)
         .collect();
     if addresses.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("{host} has no address"),
+            Unresolved(format!("{host} has no address")),
         ));
     }
     Ok(addresses)

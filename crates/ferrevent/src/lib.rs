@@ -34,7 +34,7 @@ mod post;
 mod stream;
 mod sync;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, is_unresolved};
 pub use engine::Allowance;
 pub use event_loop::{Builder, EventLoop};
 pub use ferrevent_core::buffer;

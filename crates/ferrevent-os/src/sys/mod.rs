@@ -155,14 +155,23 @@ pub fn would_block(error: &io::Error) -> bool {
 
 /// Whether this error means that descriptors or memory have run out, so that
 /// the same call may succeed later: `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`.
+/// It is known under the name of an address too: see
+/// [`naming`](crate::socket::naming).
 ///
 /// ```
 /// let error = std::io::Error::from_raw_os_error(24); // EMFILE on Linux
 /// assert!(ferrevent_os::sys::is_exhaustion(&error));
+/// let address = std::net::SocketAddr::from(([127, 0, 0, 1], 80)).into();
+/// let named = ferrevent_os::socket::naming(error, &address);
+/// assert!(ferrevent_os::sys::is_exhaustion(&named));
 /// ```
 pub fn is_exhaustion(error: &io::Error) -> bool {
+    let bare = error
+        .get_ref()
+        .and_then(|named| named.source()?.downcast_ref::<io::Error>())
+        .unwrap_or(error);
     matches!(
-        error.raw_os_error(),
+        bare.raw_os_error(),
         Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM)
     )
 }

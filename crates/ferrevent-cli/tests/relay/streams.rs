@@ -1,34 +1,12 @@
-//! The command, as its users run it, against the peers they use.
+//! What is relayed, and how connections end.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-thread_local! {
-    /// How many workers the relays of this test have.
-    static WORKERS: Cell<&'static str> = const { Cell::new("0") };
-}
-
-/// Every test of a relay runs on one with a loop and on one with a pool.
-macro_rules! on_loop_and_pool {
-    ($($name:ident)*) => {
-        mod on_a_loop {
-            $(#[test] fn $name() { super::WORKERS.set("0"); super::$name(); })*
-        }
-
-        mod on_a_pool {
-            $(#[test] fn $name() { super::WORKERS.set("3"); super::$name(); })*
-        }
-    };
-}
+use crate::rig::{Relay, WORKERS, echo, ferrevent, on_loop_and_pool, peer, refusing, upstream};
 
 on_loop_and_pool! {
     bytes_go_both_ways_and_half_close_is_kept
@@ -41,142 +19,6 @@ on_loop_and_pool! {
     unix_sockets_are_relayed_with_socat
     netcat_is_served
     curl_fetches_from_a_python_server
-}
-
-/// A relay that is ended with the test.
-struct Relay {
-    child: Child,
-    lines: Receiver<String>,
-    address: String,
-}
-
-impl Relay {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ferrevent"))
-            .args(["relay", "--workers", WORKERS.get()])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = read_lines(child.stderr.take().unwrap());
-        let first = lines.recv_timeout(PATIENCE).unwrap();
-        let address = first
-            .strip_prefix("relaying ")
-            .and_then(|rest| rest.split(" to ").next())
-            .unwrap_or_else(|| panic!("{first}"))
-            .to_owned();
-        Self {
-            child,
-            lines,
-            address,
-        }
-    }
-
-    fn to(upstream: SocketAddr, more: &[&str]) -> Self {
-        let upstream = upstream.to_string();
-        let mut arguments = vec!["127.0.0.1:0", upstream.as_str()];
-        arguments.extend(more);
-        Self::start(&arguments)
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
-    /// The next line of the log that contains this.
-    fn line(&self, wanted: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        while let Ok(line) = self.lines.recv_timeout(end - Instant::now()) {
-            if line.contains(wanted) {
-                return line;
-            }
-        }
-        panic!("no line with \"{wanted}\"");
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    fn ended(&mut self) -> i32 {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap();
-            }
-            assert!(Instant::now() < end, "the relay did not end");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read_lines(stderr: ChildStderr) -> Receiver<String> {
-    let (send, lines) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            eprintln!("relay: {line}");
-            if send.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    lines
-}
-
-/// An upstream that answers each connection on a thread.
-fn upstream(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answer = answer.clone();
-            thread::spawn(move || answer(stream));
-        }
-    });
-    address
-}
-
-fn echo(mut stream: TcpStream) {
-    let mut from = stream.try_clone().unwrap();
-    let _ = std::io::copy(&mut from, &mut stream);
-    let _ = stream.shutdown(Shutdown::Write);
-}
-
-fn ferrevent(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ferrevent"))
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-/// A program that a Debian package brings.
-fn peer(program: &str, package: &str) -> Command {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(
-        found.success(),
-        "{program} is missing: install the package {package}"
-    );
-    Command::new(program)
 }
 
 fn bytes_go_both_ways_and_half_close_is_kept() {
@@ -202,10 +44,7 @@ fn bytes_go_both_ways_and_half_close_is_kept() {
 }
 
 fn an_unreachable_upstream_is_logged_and_the_client_let_go() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let (_held, closed) = refusing();
     let relay = Relay::to(closed, &[]);
     let mut stream = relay.connect();
     let mut nothing = Vec::new();

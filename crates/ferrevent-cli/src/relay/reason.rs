@@ -1,0 +1,112 @@
+//! Why connections end, in codes that programs can rely on. docs/relay.md
+//! lists them.
+
+use std::io;
+
+use ferrevent::{Activity, CloseReason, Timeout};
+
+use crate::log::Side;
+
+/// Why a connection is over.
+pub(super) struct End {
+    /// Whose trouble it was, if any.
+    pub(super) side: Option<Side>,
+    /// For programs.
+    pub(super) code: &'static str,
+    /// For people.
+    pub(super) detail: String,
+}
+
+impl End {
+    pub(super) fn new(side: Option<Side>, reason: &CloseReason) -> Self {
+        let code = code(reason);
+        let detail = match remedy(code) {
+            Some(remedy) => format!("{reason}; {remedy}"),
+            None => reason.to_string(),
+        };
+        Self { side, code, detail }
+    }
+}
+
+/// The code of an end. `Read` and `Write` timeouts are the idle timeout here:
+/// the relay sets no other.
+fn code(reason: &CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Finished => "finished",
+        CloseReason::Closed => "closed",
+        CloseReason::TimedOut(Timeout::Connect) => "connect_timeout",
+        CloseReason::TimedOut(Timeout::Linger) => "linger_timeout",
+        CloseReason::TimedOut(_) => "idle_timeout",
+        CloseReason::Failed { during, error } => code_of_failure(*during, error),
+        CloseReason::Panicked(_) => "internal",
+        _ => "other",
+    }
+}
+
+fn code_of_failure(during: Activity, error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    if ferrevent::sys::is_exhaustion(error) {
+        return "out_of_resources";
+    }
+    if ferrevent::is_unresolved(error) {
+        return "unresolved";
+    }
+    match (during, error.kind()) {
+        (Activity::Connect, Kind::ConnectionRefused) => "refused",
+        (_, Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe) => "reset",
+        (_, Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown) => "unreachable",
+        // The kernel's own patience, which is longer than ours.
+        (Activity::Connect, Kind::TimedOut) => "connect_timeout",
+        (_, Kind::TimedOut) => "unanswered",
+        (Activity::Connect, _) => "connect_failed",
+        (Activity::Receive, _) => "receive_failed",
+        (_, _) => "send_failed",
+    }
+}
+
+/// What the operator can do about it, if anything.
+fn remedy(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "refused" => "is the upstream running, and on that port?",
+        "unreachable" => "is the network up, and is there a route?",
+        "unresolved" => "is the name right, and does the resolver answer?",
+        "connect_timeout" => "is a firewall in the way? --connect-timeout sets the patience",
+        "out_of_resources" => "raise the limit of open files: ulimit -n, LimitNOFILE=",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_failures_apart() {
+        use io::ErrorKind as Kind;
+        let failure = |during, kind: io::ErrorKind| {
+            code(&CloseReason::Failed {
+                during,
+                error: kind.into(),
+            })
+        };
+        assert_eq!(
+            failure(Activity::Connect, Kind::ConnectionRefused),
+            "refused"
+        );
+        assert_eq!(failure(Activity::Receive, Kind::ConnectionReset), "reset");
+        assert_eq!(failure(Activity::Send, Kind::BrokenPipe), "reset");
+        assert_eq!(
+            failure(Activity::Connect, Kind::HostUnreachable),
+            "unreachable"
+        );
+        assert_eq!(failure(Activity::Connect, Kind::NotFound), "connect_failed");
+        assert_eq!(code(&CloseReason::TimedOut(Timeout::Read)), "idle_timeout");
+        let emfile = io::Error::from_raw_os_error(24);
+        let during = Activity::Connect;
+        let failed = CloseReason::Failed {
+            during,
+            error: emfile,
+        };
+        assert_eq!(code(&failed), "out_of_resources");
+    }
+}

@@ -1,0 +1,12 @@
+//! The command, as its users run it, against the peers they use.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod rig;
+
+mod capacity;
+mod check;
+mod logs;
+mod manual;
+mod service;
+mod streams;
