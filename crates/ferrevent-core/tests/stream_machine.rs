@@ -529,3 +529,33 @@ fn what_the_peer_sent_before_it_broke_is_told_first() {
     );
     assert!(machine.next_event().is_none());
 }
+
+/// An echo keeps writing to a peer that is gone: that must neither stop it
+/// from meeting the end nor be kept.
+#[test]
+fn what_is_written_to_a_broken_stream_keeps_nothing_back() {
+    let mut machine = Machine::connected();
+    machine.write(b"lost").unwrap();
+    let bytes = machine.next_send(Tick(0)).unwrap();
+    machine.sent(Tick(0), Err(io::ErrorKind::BrokenPipe.into()));
+    drop(bytes);
+    for _ in 0..100 {
+        assert!(machine.wants_receive());
+        machine.receive_began(Tick(0));
+        machine.received(Tick(0), false, 100_000, |input| {
+            input.append(&[7; 100_000]).unwrap();
+        });
+        while machine.next_event().is_some() {}
+        let (input, output) = machine.buffers();
+        output.append_buffer(input).unwrap();
+        assert!(machine.output().len() <= 100_000);
+    }
+    machine.receive_began(Tick(0));
+    machine.receive_ended();
+    let mut last = None;
+    while let Some(event) = machine.next_event() {
+        last = Some(event);
+    }
+    let reason = last.map(|event| format!("{event:?}")).unwrap_or_default();
+    assert!(reason.contains("Failed"), "{reason}");
+}

@@ -97,6 +97,10 @@ impl Machine {
         if self.flags.has(Flags::DISCARDING) {
             return;
         }
+        if self.flags.has(Flags::BROKEN) {
+            // What the owner wrote meanwhile goes nowhere.
+            let _ = self.output.clear();
+        }
         fill(&mut self.input);
         self.flags.set(Flags::TELL_READABLE);
     }

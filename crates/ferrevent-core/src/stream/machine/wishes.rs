@@ -49,8 +49,10 @@ impl Machine {
             return true;
         }
         let config = self.config();
+        // An output that is never sent must not keep the end from being met.
+        let coupled = config.coupled && !self.flags.has(Flags::BROKEN);
         self.input.len() < config.input.high.max(1)
-            && (!config.coupled || self.output.len() < config.output.high.max(1))
+            && (!coupled || self.output.len() < config.output.high.max(1))
     }
 
     /// The output, if a send may begin now: for a kernel that takes bytes at
