@@ -5,7 +5,7 @@ use std::io;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::sys::fd::{AsFd, OwnedFd};
-use crate::sys::{Sys, own};
+use crate::sys::{Clock, Sys};
 
 /// How a listening socket is made.
 ///
@@ -77,15 +77,15 @@ pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::
         } else {
             // Windows lets another program take the port away by it.
             #[cfg(unix)]
-            socket.set_reuse_address(true)?;
+            sys.set_option(|| socket.set_reuse_address(true))?;
             // The system hands these down to every connection that is taken.
-            socket.set_tcp_nodelay(options.nodelay)?;
-            socket.set_keepalive(options.keepalive)?;
+            sys.set_option(|| socket.set_tcp_nodelay(options.nodelay))?;
+            sys.set_option(|| socket.set_keepalive(options.keepalive))?;
             if address.domain() == Domain::IPV6 {
-                socket.set_only_v6(!options.dual_stack)?;
+                sys.set_option(|| socket.set_only_v6(!options.dual_stack))?;
             }
             if options.reuse_port {
-                reuse_port(&socket)?;
+                sys.set_option(|| reuse_port(&socket))?;
             }
         }
         sys.bind(&socket, address)?;
@@ -104,14 +104,16 @@ pub fn listening(sys: &Sys, address: &SockAddr, options: &ListenOptions) -> io::
 ///
 /// ```
 /// # use ferrevent_os::socket;
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # let sys = Sys::new(Clock::real(), None);
 /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// socket::prepare_listening(&listener.into())?;
+/// socket::prepare_listening(&sys, &listener.into())?;
 /// let (one, other) = socket::pair()?;
-/// assert!(socket::prepare_listening(&one).is_err());
+/// assert!(socket::prepare_listening(&sys, &one).is_err());
 /// # drop(other);
 /// # std::io::Result::Ok(())
 /// ```
-pub fn prepare_listening(fd: &OwnedFd) -> io::Result<()> {
+pub fn prepare_listening(sys: &Sys, fd: &OwnedFd) -> io::Result<()> {
     let socket = SockRef::from(fd);
     // Refused for what is no socket at all.
     let stream = socket.r#type().is_ok_and(|kind| kind == Type::STREAM);
@@ -124,9 +126,9 @@ pub fn prepare_listening(fd: &OwnedFd) -> io::Result<()> {
         ));
     }
     if !socket.local_addr()?.is_unix() {
-        socket.set_tcp_nodelay(true)?;
+        sys.set_option(|| socket.set_tcp_nodelay(true))?;
     }
-    make_nonblocking(fd)
+    make_nonblocking(sys, fd)
 }
 
 /// A socket ready to connect to this address.
@@ -149,7 +151,7 @@ pub fn for_connecting(
 ) -> io::Result<OwnedFd> {
     let socket = sys.socket(address.domain(), Type::STREAM)?;
     if !address.is_unix() {
-        socket.set_tcp_nodelay(true)?;
+        sys.set_option(|| socket.set_tcp_nodelay(true))?;
     }
     if let Some(local) = bind {
         sys.bind(&socket, local)
@@ -172,15 +174,23 @@ pub fn for_connecting(
 /// # std::io::Result::Ok(())
 /// ```
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    #[cfg(unix)]
-    {
-        let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
-        a.set_nonblocking(true)?;
-        b.set_nonblocking(true)?;
-        Ok((a.into(), b.into()))
-    }
-    #[cfg(windows)]
-    own::loopback_pair()
+    pair_by(&Sys::new(Clock::real(), None))
+}
+
+/// The same, by way of a loop's own system: with its faults, if it has some.
+///
+/// # Errors
+/// Those of socketpair(2).
+///
+/// ```
+/// # use ferrevent_os::socket;
+/// # use ferrevent_os::sys::{Clock, Sys};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let (one, other) = socket::pair_by(&sys)?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn pair_by(sys: &Sys) -> io::Result<(OwnedFd, OwnedFd)> {
+    sys.pair()
 }
 
 /// Makes a descriptor non-blocking, as every stream's must be.
@@ -193,13 +203,12 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
 /// # let sys = Sys::new(Clock::real(), None);
 /// let (one, other) = std::os::unix::net::UnixStream::pair()?;
-/// socket::make_nonblocking(&one.into())?;
+/// socket::make_nonblocking(&sys, &one.into())?;
 /// # drop(other);
 /// # std::io::Result::Ok(())
 /// ```
-pub fn make_nonblocking(fd: &OwnedFd) -> io::Result<()> {
-    use crate::sys::fd::AsRawFd;
-    own::set_nonblocking(fd.as_raw_fd())
+pub fn make_nonblocking(sys: &Sys, fd: &OwnedFd) -> io::Result<()> {
+    sys.set_nonblocking(fd.as_fd())
 }
 
 /// The same error, with the address it is about.

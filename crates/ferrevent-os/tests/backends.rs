@@ -123,7 +123,7 @@ impl Rig {
 
     fn open(&self, fd: impl Into<OwnedFd>, kind: PortKind, token: Token) -> Port {
         let fd = fd.into();
-        ferrevent_os::socket::make_nonblocking(&fd).unwrap();
+        ferrevent_os::socket::make_nonblocking(self.backend.sys(), &fd).unwrap();
         self.backend.open(fd, kind, token)
     }
 }

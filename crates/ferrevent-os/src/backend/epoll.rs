@@ -214,7 +214,7 @@ impl Backend {
     }
 
     pub(super) fn wake_descriptor(&self) -> io::Result<OwnedFd> {
-        self.wake.try_clone()
+        self.sys.duplicate(&self.wake)
     }
 
     pub(super) fn wait(

@@ -200,9 +200,9 @@ impl Backend {
 
     pub(super) fn wake_descriptor(&self) -> io::Result<WakeDescriptor> {
         #[cfg(unix)]
-        return self.wake_writer.try_clone();
+        return self.sys.duplicate(&self.wake_writer);
         #[cfg(windows)]
-        return self.wake_writer.try_clone().map(WakeDescriptor);
+        return self.sys.duplicate(&self.wake_writer).map(WakeDescriptor);
     }
 
     pub(super) fn wait(

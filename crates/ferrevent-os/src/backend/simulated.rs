@@ -110,7 +110,7 @@ impl Backend {
         } = &mut *state;
         if let Entry::Vacant(vacant) = ports.entry(token) {
             // The kernel holds a descriptor of its own, as a real one does.
-            match port.fd.try_clone() {
+            match self.sys.duplicate(&port.fd) {
                 Ok(fd) => {
                     let port = self.kernel.open(fd, port.kind, token);
                     vacant.insert(Inner { port, shots: 0 });

@@ -34,6 +34,55 @@ pub enum Call {
     WakeCreate,
     Wake,
     ReadFile,
+    /// socketpair(2).
+    Pair,
+    /// dup(2) of a descriptor.
+    Duplicate,
+    /// fcntl(2) that sets the flags of a descriptor.
+    SetFlags,
+    /// A thread that is started (pthread_create(3)).
+    Thread,
+}
+
+impl Call {
+    /// What this call may really answer with when it fails and does not mean
+    /// "again" or "not now": the errors of its man page that a test can do
+    /// something about.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::Call;
+    /// assert!(Call::Accept.errnos().contains(&24)); // EMFILE on Linux
+    /// ```
+    pub const fn errnos(self) -> &'static [i32] {
+        use super::errno as c;
+        match self {
+            Call::Receive => &[c::ECONNRESET, c::ENOMEM, c::ETIMEDOUT, c::EIO],
+            Call::Send => &[c::EPIPE, c::ECONNRESET, c::ENOBUFS, c::ENOMEM],
+            Call::SendFile => &[c::EIO, c::ENOMEM, c::EPIPE],
+            Call::Accept => &[
+                c::EMFILE,
+                c::ENFILE,
+                c::ENOBUFS,
+                c::ENOMEM,
+                c::ECONNABORTED,
+                c::EPROTO,
+                c::EPERM,
+                c::EINVAL,
+            ],
+            Call::Connect => &[c::ECONNREFUSED, c::ENETUNREACH, c::EADDRNOTAVAIL],
+            Call::Socket | Call::Pair => &[c::EMFILE, c::ENFILE, c::ENOBUFS, c::ENOMEM],
+            Call::Bind | Call::Listen => &[c::EADDRINUSE, c::EACCES],
+            Call::Shutdown => &[c::ENOTCONN, c::ENOBUFS],
+            Call::SocketOption => &[c::ENOBUFS, c::ENOMEM],
+            Call::WaiterCreate | Call::WakeCreate => &[c::EMFILE, c::ENFILE, c::ENOMEM],
+            Call::WaiterControl => &[c::ENOMEM, c::ENOSPC],
+            Call::Wait => &[c::ENOMEM],
+            Call::Wake | Call::ReadFile => &[c::EIO],
+            Call::Duplicate => &[c::EMFILE],
+            Call::SetFlags => &[c::EPERM],
+            Call::Thread => &[c::EAGAIN],
+        }
+    }
 }
 
 /// What an injected fault does to one call.
@@ -127,6 +176,11 @@ pub struct FaultPlan {
 struct State {
     random: u64,
     struck: u64,
+    calls: u64,
+    /// The call that is to fail, counted from zero over all kinds, and which
+    /// of its errors it fails with.
+    failing: Option<(u64, usize)>,
+    last: Option<(Call, Fault)>,
     rules: Vec<(Rule, u64)>,
 }
 
@@ -142,9 +196,75 @@ impl FaultPlan {
             state: Mutex::new(State {
                 random: seed | 1,
                 struck: 0,
+                calls: 0,
+                failing: None,
+                last: None,
                 rules: rules.into_iter().map(|rule| (rule, 0)).collect(),
             }),
         }
+    }
+
+    /// A storm of interruptions, calls that are not ready after all, and short
+    /// ones: nothing of it may be noticed above the system calls.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::FaultPlan;
+    /// assert_eq!(FaultPlan::storm(20_091_124).struck(), 0);
+    /// ```
+    pub fn storm(seed: u64) -> Self {
+        let again = Fault::Errno(errno::EINTR);
+        let not_now = Fault::Errno(errno::EAGAIN);
+        Self::new(
+            seed,
+            vec![
+                Rule::often(Call::Receive, 200, again),
+                Rule::often(Call::Receive, 200, not_now),
+                Rule::often(Call::Receive, 300, Fault::Short(100)),
+                Rule::often(Call::Send, 200, again),
+                Rule::often(Call::Send, 200, not_now),
+                Rule::often(Call::Send, 300, Fault::Short(1000)),
+                Rule::often(Call::Accept, 300, not_now),
+                Rule::often(Call::Accept, 300, again),
+                Rule::often(Call::Connect, 300, again),
+                Rule::often(Call::Wait, 200, again),
+                Rule::often(Call::Wake, 300, again),
+            ],
+        )
+    }
+
+    /// A plan in which one call fails, whatever it is: the `n`-th of all,
+    /// counted from zero, with one of its [errors](Call::errnos), of which
+    /// `choice` takes one in turn.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::FaultPlan;
+    /// let plan = FaultPlan::failing(17, 0);
+    /// assert_eq!((plan.calls(), plan.last()), (0, None));
+    /// ```
+    pub fn failing(n: u64, choice: usize) -> Self {
+        let plan = Self::new(1, Vec::new());
+        plan.lock().failing = Some((n, choice));
+        plan
+    }
+
+    /// How many calls have passed so far, those that were struck included.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::FaultPlan;
+    /// assert_eq!(FaultPlan::new(1, Vec::new()).calls(), 0);
+    /// ```
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// The call that was struck last, and by what.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::FaultPlan;
+    /// assert_eq!(FaultPlan::new(1, Vec::new()).last(), None);
+    /// ```
+    pub fn last(&self) -> Option<(Call, Fault)> {
+        self.lock().last
     }
 
     /// How many calls have been struck so far.
@@ -165,8 +285,21 @@ impl FaultPlan {
         let State {
             random,
             struck,
+            calls,
+            failing,
+            last,
             rules,
         } = &mut *state;
+        *calls += 1;
+        if let Some((n, choice)) = *failing
+            && *calls == n + 1
+        {
+            let errnos = call.errnos();
+            let fault = Fault::Errno(errnos[choice % errnos.len()]);
+            *struck += 1;
+            *last = Some((call, fault));
+            return Some(fault);
+        }
         for (rule, seen) in rules.iter_mut().filter(|(rule, _)| rule.call == call) {
             *seen += 1;
             if *seen <= rule.after || rule.times == 0 {
@@ -179,6 +312,7 @@ impl FaultPlan {
             if *random % 1000 < u64::from(rule.per_mille) {
                 rule.times -= 1;
                 *struck += 1;
+                *last = Some((call, rule.fault));
                 if matches!(rule.fault, Fault::Errno(errno::EAGAIN) | Fault::Short(_)) {
                     LIED.set(true);
                 }

@@ -118,7 +118,7 @@ impl Sys {
     ) -> io::Result<usize> {
         let start = libc::off_t::try_from(offset)
             .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
-        self.moving(Call::SendFile, len, |limit| {
+        self.moving(Call::SendFile, to, len, |limit| {
             let mut offset = start;
             // SAFETY: `offset` is valid for the length of the call; both
             // descriptors are borrowed, so open.

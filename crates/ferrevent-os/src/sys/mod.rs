@@ -98,6 +98,7 @@ impl Sys {
     fn moving(
         &self,
         call: Call,
+        fd: fd::BorrowedFd<'_>,
         len: usize,
         mut attempt: impl FnMut(usize) -> isize,
     ) -> io::Result<usize> {
@@ -106,7 +107,7 @@ impl Sys {
                 None => len,
                 Some(Fault::Short(limit)) => limit.clamp(1, len.max(1)).min(len),
                 Some(Fault::Errno(errno::EINTR)) => continue,
-                Some(Fault::Errno(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+                Some(Fault::Errno(errno)) => return Err(portable::gone(fd, errno)),
             };
             let moved = attempt(limit);
             match usize::try_from(moved) {

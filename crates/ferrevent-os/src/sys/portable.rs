@@ -6,10 +6,8 @@ use std::net::Shutdown;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::fd::BorrowedFd;
-#[cfg(not(target_os = "linux"))]
-use super::fd::OwnedFd;
-use super::{Call, Fault, Sys, errno, verdict};
+use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use super::{Call, Fault, Sys, errno, own, verdict};
 
 impl Sys {
     /// Reads a file at an offset: `pread(2)`, for file ranges that the
@@ -35,8 +33,58 @@ impl Sys {
     pub(crate) fn socket(&self, domain: Domain, kind: Type) -> io::Result<Socket> {
         verdict(self.strike(Call::Socket))?;
         let socket = Socket::new(domain, kind, None)?;
-        socket.set_nonblocking(true)?;
+        self.set_nonblocking(socket.as_fd())?;
         Ok(socket)
+    }
+
+    /// Two connected sockets, close-on-exec and non-blocking: `socketpair(2)`.
+    pub(crate) fn pair(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+        verdict(self.strike(Call::Pair))?;
+        #[cfg(unix)]
+        {
+            let (one, other) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+            self.set_nonblocking(one.as_fd())?;
+            self.set_nonblocking(other.as_fd())?;
+            Ok((one.into(), other.into()))
+        }
+        #[cfg(windows)]
+        own::loopback_pair()
+    }
+
+    /// Sets an option of a socket: `setsockopt(2)`.
+    pub(crate) fn set_option(&self, set: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        verdict(self.strike(Call::SocketOption))?;
+        set()
+    }
+
+    /// A second descriptor of the same thing: `dup(2)`.
+    pub(crate) fn duplicate(&self, fd: &OwnedFd) -> io::Result<OwnedFd> {
+        verdict(self.strike(Call::Duplicate))?;
+        fd.try_clone()
+    }
+
+    /// Sets `O_NONBLOCK` on a descriptor: `fcntl(2)`.
+    pub(crate) fn set_nonblocking(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        verdict(self.strike(Call::SetFlags))?;
+        own::set_nonblocking(fd.as_raw_fd())
+    }
+
+    /// Starts a thread that nobody waits for: `pthread_create(3)`.
+    ///
+    /// # Errors
+    /// When the system has no room for one more.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Clock, Sys};
+    /// Sys::new(Clock::real(), None).start_thread("helper", || ())?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn start_thread(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        verdict(self.strike(Call::Thread))?;
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)?;
+        Ok(())
     }
 
     /// `bind(2)`.
@@ -53,9 +101,12 @@ impl Sys {
 
     /// Begins to connect: `Ok(false)` while the connection is being made.
     pub(crate) fn connect(&self, fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<bool> {
-        verdict(self.strike(Call::Connect))?;
+        let interrupted = match self.strike(Call::Connect) {
+            Some(Fault::Errno(errno::EINTR)) => true,
+            fault => verdict(fault).map(|()| false)?,
+        };
         match SockRef::from(&fd).connect(address) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(!interrupted),
             // Asked again about an attempt that has succeeded meanwhile.
             Err(error) if error.raw_os_error() == Some(errno::EISCONN) => Ok(true),
             // An interrupted connect goes on by itself (connect(2), EINTR).
@@ -98,9 +149,23 @@ impl Sys {
 
     /// Ends the sending side: `shutdown(2)`.
     pub(crate) fn shutdown_write(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        verdict(self.strike(Call::Shutdown))?;
+        if let Some(Fault::Errno(errno)) = self.strike(Call::Shutdown) {
+            return Err(gone(fd, errno));
+        }
         SockRef::from(&fd).shutdown(Shutdown::Write)
     }
+}
+
+/// An injected error. Where it says that the connection is gone, it is gone:
+/// what came is still there, and then the end, on both sides.
+pub(super) fn gone(fd: BorrowedFd<'_>, errno: i32) -> io::Error {
+    if matches!(
+        errno,
+        errno::ECONNRESET | errno::EPIPE | errno::ENOTCONN | errno::ETIMEDOUT
+    ) {
+        let _ = SockRef::from(&fd).shutdown(Shutdown::Both);
+    }
+    io::Error::from_raw_os_error(errno)
 }
 
 #[cfg(unix)]

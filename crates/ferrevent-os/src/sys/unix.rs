@@ -20,7 +20,7 @@ impl Sys {
         into: &mut [u8],
     ) -> io::Result<usize> {
         let raw = fd.as_raw_fd();
-        self.moving(Call::Receive, into.len(), |limit| {
+        self.moving(Call::Receive, fd, into.len(), |limit| {
             let start = into.as_mut_ptr().cast();
             if socket {
                 // SAFETY: `start` points to `into.len() >= limit` writable
@@ -43,7 +43,7 @@ impl Sys {
         control: &mut bool,
     ) -> io::Result<usize> {
         let raw = fd.as_raw_fd();
-        self.moving(Call::Receive, into.len(), |limit| {
+        self.moving(Call::Receive, fd, into.len(), |limit| {
             let mut slice = libc::iovec {
                 iov_base: into.as_mut_ptr().cast(),
                 iov_len: limit,
@@ -64,7 +64,7 @@ impl Sys {
     #[inline]
     pub(crate) fn send(&self, fd: BorrowedFd<'_>, socket: bool, bytes: &[u8]) -> io::Result<usize> {
         let raw = fd.as_raw_fd();
-        self.moving(Call::Send, bytes.len(), |limit| {
+        self.moving(Call::Send, fd, bytes.len(), |limit| {
             let start = bytes.as_ptr().cast();
             if socket {
                 // SAFETY: `start` points to at least `limit` readable bytes.
@@ -79,7 +79,7 @@ impl Sys {
     /// Writes the eight bytes that an eventfd takes, and a pipe too: `write(2)`.
     pub(crate) fn signal(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         let one = 1_u64.to_ne_bytes();
-        self.moving(Call::Wake, one.len(), |_| {
+        self.moving(Call::Wake, fd, one.len(), |_| {
             // SAFETY: `one` has eight readable bytes and lives through the call.
             unsafe { libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len()) }
         })
@@ -95,7 +95,7 @@ impl Sys {
     ) -> io::Result<usize> {
         let raw = fd.as_raw_fd();
         let total = slices.iter().map(|slice| slice.len()).sum();
-        self.moving(Call::Send, total, |limit| {
+        self.moving(Call::Send, fd, total, |limit| {
             let mut parts = slices;
             let cut;
             if limit < total {

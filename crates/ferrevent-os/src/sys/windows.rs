@@ -26,7 +26,7 @@ impl Sys {
         into: &mut [u8],
     ) -> io::Result<usize> {
         let raw = number(fd);
-        self.moving(Call::Receive, into.len(), |limit| {
+        self.moving(Call::Receive, fd, into.len(), |limit| {
             // SAFETY: `into` has `limit` or more writable bytes that nobody
             // else touches during the call.
             unsafe { WinSock::recv(raw, into.as_mut_ptr(), int(limit), 0) as isize }
@@ -53,7 +53,7 @@ impl Sys {
         bytes: &[u8],
     ) -> io::Result<usize> {
         let raw = number(fd);
-        self.moving(Call::Send, bytes.len(), |limit| {
+        self.moving(Call::Send, fd, bytes.len(), |limit| {
             // SAFETY: `bytes` has `limit` or more readable bytes.
             unsafe { WinSock::send(raw, bytes.as_ptr(), int(limit), 0) as isize }
         })
@@ -62,7 +62,7 @@ impl Sys {
     /// Sends the bytes that wake a thread that polls the other end.
     pub(crate) fn signal(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         let one = 1_u64.to_ne_bytes();
-        self.moving(Call::Wake, one.len(), |_| {
+        self.moving(Call::Wake, fd, one.len(), |_| {
             // SAFETY: `one` has eight readable bytes and lives through the call.
             unsafe { WinSock::send(number(fd), one.as_ptr(), int(one.len()), 0) as isize }
         })
@@ -78,7 +78,7 @@ impl Sys {
         let raw = number(fd);
         let total = slices.iter().map(|slice| slice.len()).sum();
         let first = slices.first().map_or(&[][..], |slice| &slice[..]);
-        self.moving(Call::Send, total, |limit| {
+        self.moving(Call::Send, fd, total, |limit| {
             if limit < total {
                 // Only an injected fault cuts a call short: one part will do.
                 let cut = &first[..limit.min(first.len())];

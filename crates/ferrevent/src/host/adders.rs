@@ -97,7 +97,7 @@ macro_rules! adders {
                 config: Option<StreamConfig>,
                 mut factory: impl FnMut() -> Box<dyn Handler $(+ $send)?> $(+ $send)? + 'static,
             ) -> io::Result<ListenerId> {
-                socket::prepare_listening(&fd)?;
+                socket::prepare_listening(&self.host.sys(), &fd)?;
                 $on!(&mut self.host, inner => {
                     inner.listen(fd, config, Box::new(move || -> Box<Dyn> { factory() }))
                 })
@@ -203,8 +203,15 @@ macro_rules! adders {
                 one: impl Handler $(+ $send)? + 'static,
                 other: impl Handler $(+ $send)? + 'static,
             ) -> io::Result<(Handle, Handle)> {
-                let (a, b) = socket::pair()?;
-                Ok((self.adopt(a, one)?, self.adopt(b, other)?))
+                let (a, b) = socket::pair_by(&self.host.sys())?;
+                let one = self.adopt(a, one)?;
+                match self.adopt(b, other) {
+                    Ok(other) => Ok((one, other)),
+                    Err(error) => {
+                        one.close();
+                        Err(error)
+                    }
+                }
             }
 
             /// Calls back once after so long, never earlier. A timer that is not armed

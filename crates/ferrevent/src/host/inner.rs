@@ -101,18 +101,20 @@ impl<M: Mode> Inner<M> {
             .ok_or_else(table_full)?;
         if named && let Address::Name(host, port) = address {
             let (host, port, mailbox) = (host.clone(), *port, Arc::clone(&self.mailbox));
-            std::thread::Builder::new()
-                .name("resolver".into())
-                .spawn(move || {
-                    // A loop that is gone needs no answer.
-                    let _ = mailbox.send(Message::Resolved(token, resolve(&host, port)));
-                })?;
+            let started = self.sys().start_thread("resolver", move || {
+                // A loop that is gone needs no answer.
+                let _ = mailbox.send(Message::Resolved(token, resolve(&host, port)));
+            });
+            if let Err(error) = started {
+                // The stream is there already: it tells of it.
+                self.engine.resolved(token, Err(error));
+            }
         }
         Ok(self.handle_of(token, config.write_limit))
     }
 
     pub(super) fn adopt(&mut self, fd: OwnedFd, handler: Box<M::Handler>) -> io::Result<Handle> {
-        socket::make_nonblocking(&fd)?;
+        socket::make_nonblocking(self.engine.backend().sys(), &fd)?;
         let kind = PortKind::of(&fd);
         let token = self
             .engine
