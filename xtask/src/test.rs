@@ -68,7 +68,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 const FULL_CASES: &str = "20000";
 
 fn cases(count: &str, args: &[&str]) -> Result<(), String> {
-    run_cargo("tests", args, &[("FERREVENT_CASES", count)])
+    let env = [("FERREVENT_CASES", count), ("FERREVENT_TORTURE", "all")];
+    run_cargo("tests", args, &env)
 }
 
 fn step(name: &str, args: &[&str]) -> Result<(), String> {

@@ -7,11 +7,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ferrevent_core::buffer::Buffer;
-use ferrevent_os::sys::{Clock, Sys, is_canceled};
+use ferrevent_os::sys::{Clock, FaultPlan, Sys, is_canceled};
 use ferrevent_os::{
     Backend, BackendKind, Completion, Event, Op, OpKind, Port, PortKind, Readiness, Received,
     SockAddr, Token, Waiter, What,
@@ -28,17 +29,41 @@ struct Rig {
     more: VecDeque<Completion>,
 }
 
+/// Runs a test on every backend, calm and in a storm.
 fn on_every_backend(test: impl Fn(&mut Rig)) {
+    let given = std::env::var("FERREVENT_STORM").ok();
+    let seed = given.and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let more = (2..8).map(BackendKind::Simulated);
     for kind in BackendKind::ALL.iter().copied().chain(more) {
-        eprintln!("-- on {kind}");
-        let backend = Backend::new(kind, Sys::new(Clock::real(), None)).unwrap();
-        let waiter = backend.waiter();
-        test(&mut Rig {
-            backend,
-            waiter,
-            more: VecDeque::new(),
-        });
+        for storm in [None, Some(seed)] {
+            eprintln!("-- on {kind}, FERREVENT_STORM={storm:?}");
+            let plan = storm.map(FaultPlan::storm).map(Arc::new);
+            let backend = Backend::new(kind, Sys::new(Clock::real(), plan)).unwrap();
+            let waiter = backend.waiter();
+            let replay = Replay(format!("{kind}, storm {storm:?}"), seed);
+            test(&mut Rig {
+                backend,
+                waiter,
+                more: VecDeque::new(),
+            });
+            drop(replay);
+        }
+    }
+}
+
+/// Says how to run a test again, should it panic.
+struct Replay(String, u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            eprintln!(
+                "-- it failed on: {}\n-- again: FERREVENT_STORM={} cargo test -p ferrevent-os \
+                 --test backends -- --exact {name} --nocapture",
+                self.0, self.1
+            );
+        }
     }
 }
 
@@ -49,6 +74,19 @@ impl Rig {
             .wait(&mut self.waiter, Some(limit), &mut events)
             .unwrap();
         events
+    }
+
+    /// What the first wait brings that brings something: one that a signal
+    /// interrupts brings nothing.
+    fn some_events(&mut self) -> Vec<Event> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let events = self.events(PATIENCE);
+            if !events.is_empty() {
+                return events;
+            }
+            assert!(Instant::now() < end, "nothing is told");
+        }
     }
 
     /// What a wait brings for one port.
@@ -404,7 +442,7 @@ fn a_wake_ends_a_wait_on_any_thread() {
         });
         // One that comes before the wait is not lost.
         rig.backend.wake().unwrap();
-        let events = rig.events(PATIENCE);
+        let events = rig.some_events();
         assert!(events.iter().any(|event| matches!(event.what, What::Wake)));
     });
 }
@@ -422,7 +460,7 @@ fn a_watch_tells_until_it_ends() {
         assert!(rig.events(Duration::ZERO).is_empty());
         far.write_all(b"x").unwrap();
         for _ in 0..3 {
-            let events = rig.events(PATIENCE);
+            let events = rig.some_events();
             let told = events.iter().any(|event| {
                 event.token == Token(3)
                     && matches!(event.what, What::Ready(ready) if ready.any(Readiness::READ))
@@ -432,7 +470,7 @@ fn a_watch_tells_until_it_ends() {
         rig.backend
             .rewatch(fd, Token(4), Readiness::WRITE, false)
             .unwrap();
-        let events = rig.events(PATIENCE);
+        let events = rig.some_events();
         assert!(events.iter().all(|event| event.token == Token(4)) && !events.is_empty());
         rig.backend.unwatch(fd).unwrap();
         assert!(rig.events(Duration::ZERO).is_empty());

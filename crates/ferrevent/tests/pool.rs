@@ -13,20 +13,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{Rig, RunningPool, Works, listen, random_bytes, until};
-use ferrevent::{BackendKind, Builder, Handle, Handler, Pool, Stream, StreamConfig, Trouble};
-
-/// Runs a test on pools of these many workers, on every backend.
-fn on_pools(workers: &[usize], test: impl Fn(&mut Rig)) {
-    let more = (2..5).map(BackendKind::Simulated);
-    for kind in BackendKind::ALL.iter().copied().chain(more) {
-        for workers in workers {
-            eprintln!("-- pool of {workers} on {kind}");
-            let pool = Builder::new().backend(kind).build_pool(*workers).unwrap();
-            test(&mut Rig::Pool(RunningPool::new(pool)));
-        }
-    }
-}
+use common::{Rig, Works, listen, on_pools, random_bytes, until};
+use ferrevent::{Handle, Handler, Pool, Stream, StreamConfig, Trouble};
 
 fn any() -> ferrevent::Address {
     "127.0.0.1:0".parse().unwrap()
@@ -342,12 +330,10 @@ fn it_ends_when_nothing_is_left_and_can_run_again() {
 #[test]
 fn a_panic_is_told_and_ends_no_worker() {
     on_pools(&[1, 2], |rig| {
-        let Rig::Pool(running) = &*rig else {
-            unreachable!("it is a pool");
-        };
+        let pool = rig.pool().expect("it is a pool");
         let told = Arc::new(Mutex::new(Vec::new()));
         let own = Arc::clone(&told);
-        running.pool().on_trouble(move |trouble| {
+        pool.on_trouble(move |trouble| {
             if let Trouble::Panicked(message) = trouble {
                 own.lock().unwrap().push(message.clone());
             }
