@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod buffer;
+pub mod filter;
 pub mod stream;
 pub mod timer;

@@ -8,12 +8,12 @@
 
 use std::io::{self, IoSlice};
 
-use ferrevent_core::buffer::{Block, Buffer, Pinned};
+use ferrevent_core::buffer::{Block, Buffer, FileRangeRef, Pinned};
 
 use crate::op::{Accepted, Completion, Op, OpKind, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
 use crate::sys::fd::AsFd;
-use crate::sys::{Sys, canceled, would_block};
+use crate::sys::{Sys, canceled, file_ended, would_block};
 
 /// The block of a receive.
 const BLOCK: usize = 16 * 1024;
@@ -308,23 +308,17 @@ impl Port {
             return sys.send(fd, self.is_socket(), slice);
         }
         if let Some(range) = bytes.file_range() {
-            return self.send_file(sys, range.file, range.offset, range.len);
+            return self.send_file(sys, &range);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = bytes.io_slices(0, &mut slices);
         sys.send_vectored(fd, self.is_socket(), &slices[..count])
     }
 
-    fn send_file(
-        &self,
-        sys: &Sys,
-        file: &std::fs::File,
-        offset: u64,
-        len: usize,
-    ) -> io::Result<usize> {
+    fn send_file(&self, sys: &Sys, range: &FileRangeRef<'_>) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
-        match sys.send_file(self.fd.as_fd(), file, offset, len) {
-            Ok(0) => return Err(truncated(offset)),
+        match sys.send_file(self.fd.as_fd(), range.file, range.offset, range.len) {
+            Ok(0) => return Err(file_ended(range.offset)),
             // Neither every file nor every target knows sendfile.
             Err(error)
                 if matches!(
@@ -333,16 +327,11 @@ impl Port {
                 ) => {}
             answer => return answer,
         }
-        let mut block = Block::with_capacity_at_least(len.min(BULK_BLOCK));
-        let room = block.capacity().min(len);
-        let filled = sys.read_file(file, offset, &mut block.as_mut_slice()[..room])?;
-        if filled == 0 {
-            return Err(truncated(offset));
-        }
+        let (block, filled) = sys.read_range(range)?;
         sys.send(
             self.fd.as_fd(),
             self.is_socket(),
-            &block.as_mut_slice()[..filled],
+            &block.as_slice()[..filled],
         )
     }
 
@@ -367,11 +356,4 @@ impl Port {
             armed: false,
         })
     }
-}
-
-fn truncated(offset: u64) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        format!("the file ends at byte {offset}, before the range that was to be sent"),
-    )
 }

@@ -278,7 +278,7 @@ impl Handle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn configure(&self, config: StreamConfig) -> bool {
-        self.command(Command::Configure(config))
+        self.command(Command::Configure(Box::new(config)))
     }
 
     /// Joins this stream and another one of the same loop: what one receives
@@ -325,7 +325,7 @@ impl Handle {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    fn command(&self, command: Command) -> bool {
+    pub(crate) fn command(&self, command: Command) -> bool {
         !self.is_closed()
             && self
                 .mailbox

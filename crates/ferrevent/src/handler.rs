@@ -33,7 +33,9 @@ use crate::{CloseReason, Stream, Timeout};
 /// }
 /// ```
 pub trait Handler {
-    /// The connection stands: after an accept, or when a connect succeeded.
+    /// The connection stands: after an accept, or when a connect succeeded;
+    /// where it began with filters, once they are open (TLS: after the
+    /// handshake).
     fn opened(&mut self, stream: &mut Stream<'_>) {
         let _ = stream;
     }
@@ -41,6 +43,18 @@ pub trait Handler {
     /// New bytes are in the input. Told again only when more come; what is
     /// left in the input stays there.
     fn readable(&mut self, stream: &mut Stream<'_>);
+
+    /// The filters that were added after [`opened`](Self::opened) are open:
+    /// the connection is secure from here on, if one of them is TLS.
+    fn upgraded(&mut self, stream: &mut Stream<'_>) {
+        let _ = stream;
+    }
+
+    /// The kernel took some of what waits; told only where
+    /// [`Stream::tell_sent`] asked for it.
+    fn sent(&mut self, stream: &mut Stream<'_>) {
+        let _ = stream;
+    }
 
     /// The output has fallen to its low watermark: there is room to write.
     /// The default body asks not to be called again.

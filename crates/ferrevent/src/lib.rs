@@ -25,6 +25,7 @@
 mod address;
 pub mod engine;
 mod event_loop;
+mod filtered;
 mod handle;
 mod handler;
 mod host;
@@ -39,6 +40,8 @@ pub use engine::Allowance;
 pub use event_loop::{Builder, EventLoop};
 pub use ferrevent_core::buffer;
 pub use ferrevent_core::buffer::Buffer;
+pub use ferrevent_core::filter;
+pub use ferrevent_core::filter::Filter;
 pub use ferrevent_core::stream::{
     Activity, CloseReason, StreamConfig, Timeout, Watermarks, WriteError,
 };

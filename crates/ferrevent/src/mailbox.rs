@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ferrevent_core::buffer::Buffer;
+use ferrevent_core::filter::Filter;
 use ferrevent_os::{Backend, SockAddr, Token};
 
 use crate::handle::Shared;
@@ -35,14 +36,15 @@ impl Message {
 }
 
 /// What may be asked of a stream from outside its callbacks.
-#[derive(Debug)]
 pub(crate) enum Command {
     Close(CloseReason),
     Finish,
     FinishWrite,
     Pause,
     Resume,
-    Configure(StreamConfig),
+    Configure(Box<StreamConfig>),
+    Flush,
+    AddFilter(Box<dyn Filter>),
 }
 
 pub(crate) struct Mailbox {

@@ -169,7 +169,7 @@ impl Buffer {
     }
 
     /// The number of bytes before the first file range.
-    pub(super) fn len_in_memory(&self) -> usize {
+    pub(crate) fn len_in_memory(&self) -> usize {
         if self.flags & FILES == 0 {
             return self.len;
         }

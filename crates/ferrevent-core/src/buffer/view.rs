@@ -6,7 +6,7 @@ use super::{
     append::{check_filled, dense_segment},
     block::{Block, Extent},
     chain::{Buffer, FILES, FRONT},
-    error::BufferError,
+    error::{BufferError, End},
     segment::{FileRangeRef, Segment},
 };
 
@@ -212,6 +212,41 @@ impl Buffer {
             self.join_front(n.min(self.len))?;
         }
         Ok(self.head.bytes())
+    }
+
+    /// Sees to it that the first `n` bytes (or all, if there are fewer) lie in
+    /// one piece that nobody else sees, so that [`front_mut`](Buffer::front_mut)
+    /// gives them out. Bytes are copied only where they must be.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_contiguous`](Buffer::make_contiguous); [`BufferError::Frozen`] if the front is
+    /// frozen.
+    ///
+    /// ```
+    /// use ferrevent_core::buffer::Buffer;
+    ///
+    /// let mut buffer = Buffer::from(b"abc".as_slice());
+    /// let shared = buffer.share(3);
+    /// buffer.make_mutable(2)?;
+    /// buffer.front_mut().unwrap()[0] = b'x';
+    /// assert!(buffer == *b"xbc" && shared == *b"abc");
+    /// # Ok::<(), ferrevent_core::buffer::BufferError>(())
+    /// ```
+    pub fn make_mutable(&mut self, n: usize) -> Result<(), BufferError> {
+        if self.flags & FRONT != 0 {
+            return Err(BufferError::Frozen(End::Front));
+        }
+        let n = n.min(self.len);
+        self.make_contiguous(n)?;
+        if n == 0 || self.head.bytes_mut().is_some() {
+            return Ok(());
+        }
+        let mut own = Segment::block(Extent::at_least(n), 0);
+        own.fill(&self.head.bytes()[..n]);
+        self.drop_front(n);
+        self.push_front(own);
+        Ok(())
     }
 
     fn join_front(&mut self, n: usize) -> Result<(), BufferError> {

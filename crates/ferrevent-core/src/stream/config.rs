@@ -59,6 +59,9 @@ pub struct StreamConfig {
     pub write_timeout: Option<Duration>,
     /// Longest time for an attempt to connect. Default none: the kernel's own.
     pub connect_timeout: Option<Duration>,
+    /// Longest time for the filters of a connection that stands to agree with
+    /// the peer's: TLS's handshake. Default 30 s.
+    pub handshake_timeout: Option<Duration>,
     /// After `finish`, longest time for the peer to end its side too. Default
     /// 10 s.
     pub linger: Duration,
@@ -85,6 +88,7 @@ impl StreamConfig {
         read_timeout: None,
         write_timeout: None,
         connect_timeout: None,
+        handshake_timeout: Some(Duration::from_secs(30)),
         linger: Duration::from_secs(10),
     };
 }

@@ -18,4 +18,4 @@ mod timeouts;
 
 pub use config::{StreamConfig, Watermarks};
 pub use machine::{Machine, StreamEvent};
-pub use reason::{Activity, CloseReason, Timeout, WriteError};
+pub use reason::{Activity, CloseReason, Timeout, WriteError, panic_message};

@@ -1,5 +1,6 @@
 //! Why streams end, and why writes are refused.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -27,7 +28,7 @@ pub enum CloseReason {
         /// What the system said.
         error: io::Error,
     },
-    /// Its handler panicked, with this message.
+    /// Its handler or a filter panicked, with this message.
     Panicked(String),
 }
 
@@ -51,7 +52,9 @@ impl fmt::Display for CloseReason {
             CloseReason::Closed => f.write_str("closed here"),
             CloseReason::TimedOut(timeout) => write!(f, "timed out {timeout}"),
             CloseReason::Failed { during, error } => write!(f, "failed {during}: {error}"),
-            CloseReason::Panicked(message) => write!(f, "its handler panicked: {message}"),
+            CloseReason::Panicked(message) => {
+                write!(f, "its handler or a filter panicked: {message}")
+            }
         }
     }
 }
@@ -71,6 +74,8 @@ pub enum Timeout {
     Write,
     /// No connection came about.
     Connect,
+    /// The filters did not come to an agreement with the peer's.
+    Handshake,
     /// The peer did not end its side after `finish`.
     Linger,
 }
@@ -81,6 +86,7 @@ impl fmt::Display for Timeout {
             Timeout::Read => "waiting for data",
             Timeout::Write => "sending: the peer reads nothing",
             Timeout::Connect => "connecting",
+            Timeout::Handshake => "in the handshake",
             Timeout::Linger => "waiting for the peer to close",
         })
     }
@@ -103,6 +109,12 @@ pub enum Activity {
     Send,
     /// Ending the sending side.
     Shutdown,
+    /// Agreeing with the peer on what the filters need: TLS's handshake.
+    Handshake,
+    /// Making sense of what the peer sent, in a filter.
+    Decode,
+    /// Preparing what was written for the wire, in a filter.
+    Encode,
 }
 
 impl fmt::Display for Activity {
@@ -112,6 +124,9 @@ impl fmt::Display for Activity {
             Activity::Receive => "to receive",
             Activity::Send => "to send",
             Activity::Shutdown => "to end the sending side",
+            Activity::Handshake => "to shake hands",
+            Activity::Decode => "to decode what the peer sent",
+            Activity::Encode => "to encode what was written",
         })
     }
 }
@@ -145,3 +160,18 @@ impl fmt::Display for WriteError {
 }
 
 impl Error for WriteError {}
+
+/// The message of a panic that was caught.
+///
+/// ```
+/// use ferrevent_core::stream::panic_message;
+/// let payload = std::panic::catch_unwind(|| panic!("no")).unwrap_err();
+/// assert_eq!(panic_message(&*payload), "no");
+/// ```
+pub fn panic_message(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::StreamConfig;
+use crate::filter::Stack;
 use crate::timer::Tick;
 
 const NEVER: Tick = Tick(u64::MAX);
@@ -14,6 +15,9 @@ pub(super) struct Rare {
     pub(super) read_since: Tick,
     pub(super) write_since: Tick,
     pub(super) linger_until: Tick,
+    /// When the filters must be open, while they are not.
+    pub(super) open_until: Tick,
+    pub(super) filters: Option<Box<Stack>>,
 }
 
 impl Rare {
@@ -23,7 +27,14 @@ impl Rare {
             read_since: now,
             write_since: now,
             linger_until: NEVER,
+            open_until: NEVER,
+            filters: None,
         }
+    }
+
+    /// Starts the clock of the handshake.
+    pub(super) fn begin_handshake(&mut self, now: Tick) {
+        self.open_until = due(now, self.config.handshake_timeout);
     }
 
     /// Starts every clock again.

@@ -209,3 +209,11 @@ pub fn is_protocol_error(error: &io::Error) -> bool {
         Some(errno::EPROTO | errno::ENOPROTOOPT | errno::EOPNOTSUPP)
     )
 }
+
+/// The error of a file that ends before the range that was to be sent.
+pub(crate) fn file_ended(offset: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the file ends at byte {offset}, before the range that was to be sent"),
+    )
+}

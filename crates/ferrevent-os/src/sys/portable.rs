@@ -4,15 +4,42 @@ use std::fs::File;
 use std::io;
 use std::net::Shutdown;
 
+use ferrevent_core::buffer::{Block, FileRangeRef};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use super::{Call, Fault, Sys, errno, own, verdict};
+use super::{Call, Fault, Sys, errno, file_ended, own, verdict};
 
 impl Sys {
-    /// Reads a file at an offset: `pread(2)`, for file ranges that the
-    /// kernel cannot send by itself.
-    pub(crate) fn read_file(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    /// Reads the beginning of a file range, at most 64 KiB, where the kernel
+    /// cannot send it by itself or a filter must see it.
+    ///
+    /// # Errors
+    /// Those of `pread(2)`, and `UnexpectedEof` where the file is too short.
+    ///
+    /// ```
+    /// use std::{fs::File, sync::Arc};
+    /// use ferrevent_core::buffer::FileRangeRef;
+    /// use ferrevent_os::sys::{Clock, Sys};
+    ///
+    /// let file = Arc::new(File::open("Cargo.toml")?);
+    /// let range = FileRangeRef { file: &file, offset: 1, len: 7 };
+    /// let (block, filled) = Sys::new(Clock::real(), None).read_range(&range)?;
+    /// assert_eq!(&block.as_slice()[..filled], b"package");
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn read_range(&self, range: &FileRangeRef<'_>) -> io::Result<(Block, usize)> {
+        let mut block = Block::with_capacity_at_least(range.len);
+        let room = block.capacity().min(range.len);
+        let filled = self.read_file(range.file, range.offset, &mut block.as_mut_slice()[..room])?;
+        if filled == 0 {
+            return Err(file_ended(range.offset));
+        }
+        Ok((block, filled))
+    }
+
+    /// Reads a file at an offset: `pread(2)`.
+    fn read_file(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let limit = match self.strike(Call::ReadFile) {
                 None => into.len(),

@@ -64,7 +64,15 @@ impl<S> StreamEntry<S> {
         if machine.is_closed() {
             return false;
         }
-        while let Some(output) = machine.sendable() {
+        loop {
+            if let Some(range) = machine.wants_file() {
+                let read = backend.sys().read_range(&range);
+                share.spend(read.as_ref().map_or(0, |(_, filled)| *filled));
+                machine.file_read(now, read);
+            }
+            let Some(output) = machine.sendable(now) else {
+                break;
+            };
             if let Some(outcome) = backend.send_at_once(port, output) {
                 share.spend(*outcome.as_ref().unwrap_or(&0));
                 machine.sent_at_once(now, outcome);
@@ -146,9 +154,9 @@ fn complete(machine: &mut Machine, share: &mut Share, now: Tick, completion: Com
                     let _ = received.append_to(input);
                 });
             }
-            Ok(_) => machine.receive_ended(),
+            Ok(_) => machine.receive_ended(now),
             Err(error) if sys::is_canceled(&error) => machine.receive_canceled(),
-            Err(error) => machine.receive_failed(error),
+            Err(error) => machine.receive_failed(now, error),
         },
         Completion::Sent(Err(error)) if sys::is_canceled(&error) => machine.send_canceled(),
         Completion::Sent(outcome) => {

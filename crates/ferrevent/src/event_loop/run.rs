@@ -142,9 +142,9 @@ fn accept(inner: &mut Inner<OneThread>, token: Token, accepted: Accepted, kind: 
     let Some(Task::Listener(mut factory)) = inner.engine.take_owner(token) else {
         return;
     };
-    let handler = catch_unwind(AssertUnwindSafe(&mut factory.make));
-    match handler {
-        Ok(handler) => inner.add_accepted(accepted, kind, handler, factory.config.as_deref()),
+    let made = catch_unwind(AssertUnwindSafe(|| factory.make()));
+    match made {
+        Ok(made) => inner.add_accepted(accepted, kind, made, factory.config.as_deref()),
         Err(payload) => inner.trouble(&Trouble::Panicked(panic_message(&*payload))),
     }
     inner.engine.put_owner(token, Task::Listener(factory));

@@ -6,9 +6,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ferrevent_core::filter::Filter;
 use ferrevent_os::socket::{self, ListenOptions};
 
-use super::inner::open_listener;
+use super::inner::{Filters, open_listener};
 use super::{Context, Host, ListenerId, Local, SignalId, TimerId, Trigger, WatchId, on, on_loop};
 use crate::address::Address;
 use crate::engine::Registration;
@@ -71,7 +72,52 @@ macro_rules! adders {
                 let sys = self.host.sys();
                 let fd = open_listener(&sys, address, options)?;
                 $on!(&mut self.host, inner => {
-                    inner.listen(fd, config, Box::new(move || -> Box<Dyn> { factory() }))
+                    inner.listen(fd, config, None, Box::new(move || -> Box<Dyn> { factory() }))
+                })
+            }
+
+            /// As [`listen_with`](Self::listen_with), with filters on every
+            /// connection from its first byte on, the lowest first.
+            ///
+            /// # Errors
+            /// As [`listen`](Self::listen).
+            ///
+            /// ```
+            /// # use ferrevent::filter::{Filter, Pass};
+            /// # use ferrevent::{EventLoop, ListenOptions, Stream};
+            /// # let mut events = EventLoop::new()?;
+            /// struct Upper;
+            /// impl Filter for Upper {
+            ///     fn decode(&mut self, pass: &mut Pass<'_>) -> std::io::Result<()> {
+            ///         pass.map(|bytes| bytes.make_ascii_uppercase());
+            ///         Ok(())
+            ///     }
+            ///     fn encode(&mut self, pass: &mut Pass<'_>) -> std::io::Result<()> {
+            ///         self.decode(pass)
+            ///     }
+            /// }
+            /// events.context().listen_filtered(
+            ///     &"127.0.0.1:0".parse()?,
+            ///     &ListenOptions::default(),
+            ///     None,
+            ///     || vec![Box::new(Upper)],
+            ///     || Box::new(|stream: &mut Stream<'_>| stream.echo()),
+            /// )?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn listen_filtered(
+                &mut self,
+                address: &Address,
+                options: &ListenOptions,
+                config: Option<StreamConfig>,
+                filters: impl FnMut() -> Vec<Box<dyn Filter>> + Send + 'static,
+                mut factory: impl FnMut() -> Box<dyn Handler $(+ $send)?> $(+ $send)? + 'static,
+            ) -> io::Result<ListenerId> {
+                let sys = self.host.sys();
+                let fd = open_listener(&sys, address, options)?;
+                let filters = Some(Box::new(filters) as Filters);
+                $on!(&mut self.host, inner => {
+                    inner.listen(fd, config, filters, Box::new(move || -> Box<Dyn> { factory() }))
                 })
             }
 
@@ -99,7 +145,7 @@ macro_rules! adders {
             ) -> io::Result<ListenerId> {
                 socket::prepare_listening(&self.host.sys(), &fd)?;
                 $on!(&mut self.host, inner => {
-                    inner.listen(fd, config, Box::new(move || -> Box<Dyn> { factory() }))
+                    inner.listen(fd, config, None, Box::new(move || -> Box<Dyn> { factory() }))
                 })
             }
 
@@ -157,7 +203,41 @@ macro_rules! adders {
                 config: StreamConfig,
                 handler: impl Handler $(+ $send)? + 'static,
             ) -> io::Result<Handle> {
-                $on!(&mut self.host, inner => inner.connect(address, bind, config, Box::new(handler)))
+                self.connect_filtered(address, bind, config, Vec::new(), handler)
+            }
+
+            /// As [`connect_with`](Self::connect_with), with filters from the first
+            /// byte on, the lowest first.
+            ///
+            /// # Errors
+            /// As [`connect`](Self::connect).
+            ///
+            /// ```
+            /// # use ferrevent::filter::Filter;
+            /// # use ferrevent::{Context, Stream, StreamConfig};
+            /// fn connect(context: &mut Context<'_>, filter: Box<dyn Filter>) -> std::io::Result<()> {
+            ///     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 7)).into();
+            ///     context.connect_filtered(
+            ///         &address,
+            ///         None,
+            ///         StreamConfig::DEFAULT,
+            ///         vec![filter],
+            ///         |stream: &mut Stream<'_>| stream.echo(),
+            ///     )?;
+            ///     Ok(())
+            /// }
+            /// ```
+            pub fn connect_filtered(
+                &mut self,
+                address: &Address,
+                bind: Option<SocketAddr>,
+                config: StreamConfig,
+                filters: Vec<Box<dyn Filter>>,
+                handler: impl Handler $(+ $send)? + 'static,
+            ) -> io::Result<Handle> {
+                $on!(&mut self.host, inner => {
+                    inner.connect(address, bind, config, filters, Box::new(handler))
+                })
             }
 
             /// Takes a connected descriptor: a socket, a pipe, a terminal. It is made

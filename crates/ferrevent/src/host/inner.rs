@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferrevent_core::filter::Filter;
 use ferrevent_os::socket::{self, ListenOptions};
 use ferrevent_os::sys::Sys;
 use ferrevent_os::{Accepted, Backend, BackendKind, PortKind, Token};
@@ -33,6 +34,26 @@ pub(crate) struct Inner<M: Mode> {
 pub(crate) struct Factory<M: Mode> {
     pub(crate) make: Box<M::Make>,
     pub(crate) config: Option<Box<StreamConfig>>,
+    pub(crate) filters: Option<Filters>,
+}
+
+/// Makes the filters of a new connection, the lowest first.
+pub(crate) type Filters = Box<dyn FnMut() -> Vec<Box<dyn Filter>> + Send>;
+
+/// What a connection that was accepted is given.
+pub(crate) struct Made<M: Mode> {
+    handler: Box<M::Handler>,
+    filters: Vec<Box<dyn Filter>>,
+}
+
+impl<M: Mode> Factory<M> {
+    /// Calls user code.
+    pub(crate) fn make(&mut self) -> Made<M> {
+        Made {
+            handler: M::make(&mut self.make),
+            filters: self.filters.as_mut().map(|make| make()).unwrap_or_default(),
+        }
+    }
 }
 
 impl<M: Mode> Inner<M> {
@@ -70,11 +91,13 @@ impl<M: Mode> Inner<M> {
         &mut self,
         fd: OwnedFd,
         config: Option<StreamConfig>,
+        filters: Option<Filters>,
         make: Box<M::Make>,
     ) -> io::Result<ListenerId> {
         let task = Task::Listener(Factory {
             make,
             config: config.map(Box::new),
+            filters,
         });
         self.engine
             .add_listener(fd, DEFAULT_PRIORITY, task)
@@ -87,6 +110,7 @@ impl<M: Mode> Inner<M> {
         address: &Address,
         bind: Option<SocketAddr>,
         config: StreamConfig,
+        filters: Vec<Box<dyn Filter>>,
         handler: Box<M::Handler>,
     ) -> io::Result<Handle> {
         let addresses = address.to_connect_to()?;
@@ -99,6 +123,7 @@ impl<M: Mode> Inner<M> {
             .engine
             .connect(target, config, Owned::new(handler))
             .ok_or_else(table_full)?;
+        self.add_filters(token, filters);
         if named && let Address::Name(host, port) = address {
             let (host, port, mailbox) = (host.clone(), *port, Arc::clone(&self.mailbox));
             let started = self.sys().start_thread("resolver", move || {
@@ -172,14 +197,27 @@ impl<M: Mode> Inner<M> {
         &mut self,
         accepted: Accepted,
         kind: PortKind,
-        handler: Box<M::Handler>,
+        made: Made<M>,
         config: Option<&StreamConfig>,
     ) {
-        let stream = self
+        let Made { handler, filters } = made;
+        let Some(stream) = self
             .engine
-            .add_stream(accepted.fd, kind, Owned::new(handler));
-        if let (Some(stream), Some(config)) = (stream, config) {
+            .add_stream(accepted.fd, kind, Owned::new(handler))
+        else {
+            return;
+        };
+        if let Some(config) = config {
             self.engine.configure(stream, *config);
+        }
+        self.add_filters(stream, filters);
+    }
+
+    fn add_filters(&mut self, stream: Token, filters: Vec<Box<dyn Filter>>) {
+        for filter in filters {
+            // A new stream refuses none.
+            self.engine
+                .with_stream(stream, |stream, now| stream.machine.add_filter(now, filter));
         }
     }
 

@@ -22,9 +22,10 @@ use crate::mailbox::Mailbox;
 use crate::pool::Core;
 
 pub use context::{Context, Local};
+pub(crate) use ferrevent_core::stream::panic_message;
 pub use ids::{Key, ListenerId, Remote, SignalId, TimerId, Trigger, WatchId};
-pub(crate) use inner::{Factory, Inner};
-pub(crate) use tell::{apply, call, finish, panic_message, tell_all};
+pub(crate) use inner::{Factory, Inner, Made};
+pub(crate) use tell::{apply, call, finish, tell_all};
 
 /// Where callbacks run decides what they may be.
 pub(crate) trait Mode: Sized + 'static {
@@ -34,6 +35,8 @@ pub(crate) trait Mode: Sized + 'static {
     type Watch: FnMut(&mut Context<'_>, Readiness) + ?Sized;
     type Signal: FnMut(&mut Context<'_>, u32) + ?Sized;
     type Notice: Fn(&Trouble) + ?Sized;
+
+    fn make(make: &mut Self::Make) -> Box<Self::Handler>;
 }
 
 /// On one thread anything goes.
@@ -46,6 +49,10 @@ impl Mode for OneThread {
     type Watch = dyn FnMut(&mut Context<'_>, Readiness);
     type Signal = dyn FnMut(&mut Context<'_>, u32);
     type Notice = dyn Fn(&Trouble);
+
+    fn make(make: &mut Self::Make) -> Box<Self::Handler> {
+        make()
+    }
 }
 
 /// On several threads everything is `Send`.
@@ -58,6 +65,10 @@ impl Mode for AnyThread {
     type Watch = dyn FnMut(&mut Context<'_>, Readiness) + Send;
     type Signal = dyn FnMut(&mut Context<'_>, u32) + Send;
     type Notice = dyn Fn(&Trouble) + Send + Sync;
+
+    fn make(make: &mut Self::Make) -> Box<Self::Handler> {
+        make()
+    }
 }
 
 /// What is kept with a stream.

@@ -1,9 +1,8 @@
 //! The calls into user code, and what comes back from them.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ferrevent_core::stream::StreamEvent;
+use ferrevent_core::stream::{StreamEvent, panic_message};
 use ferrevent_core::timer::Tick;
 use ferrevent_os::Backend;
 
@@ -40,7 +39,9 @@ fn tell<M: Mode>(host: &mut Host<'_>, now: Tick, core: &mut StreamCore<M>) {
             StreamEvent::Opened => handler.opened(stream),
             StreamEvent::Readable => handler.readable(stream),
             StreamEvent::Ended => handler.ended(stream),
+            StreamEvent::Upgraded => handler.upgraded(stream),
             StreamEvent::Writable => handler.writable(stream),
+            StreamEvent::Sent => handler.sent(stream),
             StreamEvent::TimedOut(which) => handler.timed_out(stream, which),
             StreamEvent::Closed(reason) => handler.closed(stream, reason),
             _ => {}
@@ -91,7 +92,10 @@ pub(crate) fn apply<M: Mode>(stream: &mut StreamCore<M>, now: Tick, message: Mes
             Command::FinishWrite => machine.finish_write(),
             Command::Pause => machine.pause(),
             Command::Resume => machine.resume(),
-            Command::Configure(config) => machine.configure(now, config),
+            Command::Configure(config) => machine.configure(now, *config),
+            Command::Flush => machine.flush(),
+            // Refused only by a stream that is over, or whose owner ends it.
+            Command::AddFilter(filter) => drop(machine.add_filter(now, filter)),
         },
         _ => {}
     }
@@ -102,7 +106,8 @@ pub(crate) fn apply<M: Mode>(stream: &mut StreamCore<M>, now: Tick, message: Mes
 fn note<M: Mode>(stream: &mut StreamCore<M>) {
     if let Some(shared) = &stream.owner.shared {
         let limit = stream.machine.config().write_limit;
-        shared.note(stream.machine.output().len(), limit);
+        let waiting = stream.machine.output().len() + stream.machine.filtered_bytes();
+        shared.note(waiting, limit);
     }
 }
 
@@ -122,12 +127,4 @@ fn let_go<M: Mode>(stream: &StreamCore<M>) {
     if let Some(shared) = &stream.owner.shared {
         shared.close();
     }
-}
-
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
 }

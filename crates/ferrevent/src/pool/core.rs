@@ -12,10 +12,9 @@ use ferrevent_os::{Accepted, Backend, PortKind, Readiness, Token};
 
 use super::desk::{Desk, Hands, Source};
 use crate::engine::{Happening, Over, Run, Waiting};
-use crate::handler::Handler;
 use crate::host::{
-    AnyThread, Context, Factory, Host, Inner, Owned, Stop, Task, Trouble, apply, call, finish,
-    panic_message, tell_all,
+    AnyThread, Context, Factory, Host, Inner, Made, Owned, Stop, Task, Trouble, apply, call,
+    finish, panic_message, tell_all,
 };
 use crate::mailbox::{Mailbox, Message};
 
@@ -64,7 +63,7 @@ pub(crate) enum Done {
     Accepted {
         token: Token,
         factory: Factory<AnyThread>,
-        handler: Option<Box<dyn Handler + Send>>,
+        made: Option<Made<AnyThread>>,
         accepted: Accepted,
         kind: PortKind,
     },
@@ -185,14 +184,14 @@ impl Hands<Work> for Core {
                 Done::Stream(run)
             }
             Job::Accept(token, accepted, kind, mut factory) => {
-                let made = catch_unwind(AssertUnwindSafe(&mut factory.make));
-                let handler = made
+                let made = catch_unwind(AssertUnwindSafe(|| factory.make()));
+                let made = made
                     .map_err(|payload| self.panicked(panic_message(&*payload)))
                     .ok();
                 Done::Accepted {
                     token,
                     factory,
-                    handler,
+                    made,
                     accepted,
                     kind,
                 }
@@ -302,13 +301,13 @@ impl Source for Work {
             Done::Accepted {
                 token,
                 factory,
-                handler,
+                made,
                 accepted,
                 kind,
             } => {
-                if let Some(handler) = handler {
+                if let Some(made) = made {
                     let config = factory.config.as_deref();
-                    self.inner.add_accepted(accepted, kind, handler, config);
+                    self.inner.add_accepted(accepted, kind, made, config);
                 }
                 waste.task = self.put_owner(token, Task::Listener(factory));
             }

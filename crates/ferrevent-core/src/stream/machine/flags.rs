@@ -23,6 +23,10 @@ impl Flags {
     // Both.
     pub(super) const PIPED: u32 = 1 << 11;         // the engine moves its bytes
     pub(super) const NO_WRITABLE: u32 = 1 << 12;   // the owner does not listen to it
+    pub(super) const FILTERED: u32 = 1 << 13;      // there are filters
+    pub(super) const OPENING: u32 = 1 << 14;       // not all of them are open yet
+    pub(super) const TELLS_SENT: u32 = 1 << 15;    // the owner listens to it
+    pub(super) const DYING: u32 = 1 << 25;         // a filter failed: its last words go out
     // What is still to be told.
     pub(super) const TELL_OPENED: u32 = 1 << 16;
     pub(super) const TELL_READABLE: u32 = 1 << 17;
@@ -31,7 +35,12 @@ impl Flags {
     pub(super) const TELL_READ_TIMEOUT: u32 = 1 << 20;
     pub(super) const TELL_WRITE_TIMEOUT: u32 = 1 << 21;
     pub(super) const TELL_CLOSED: u32 = 1 << 22;
-    pub(super) const TELL_ANY: u32 = 0x7f << 16;
+    pub(super) const TELL_UPGRADED: u32 = 1 << 23;
+    pub(super) const TELL_SENT: u32 = 1 << 24;
+    /// What is told only of a stream that is open.
+    pub(super) const TELL_OPEN: u32 = 0x1ff << 16
+        & !(Self::TELL_READ_TIMEOUT | Self::TELL_WRITE_TIMEOUT | Self::TELL_CLOSED);
+    pub(super) const TELL_ANY: u32 = 0x1ff << 16;
 
     #[inline]
     pub(super) fn has(self, bits: u32) -> bool {

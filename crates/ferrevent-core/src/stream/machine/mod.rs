@@ -1,5 +1,6 @@
 //! The machine itself.
 
+mod filtered;
 mod flags;
 mod owner;
 mod told;
@@ -39,8 +40,13 @@ pub enum StreamEvent {
     Readable,
     /// The peer has ended its side; every byte it sent was told before.
     Ended,
-    /// The output fell to its low mark.
+    /// The filters that were added after `Opened` are open.
+    Upgraded,
+    /// The output fell to its low mark; what filters took of it was sent too.
     Writable,
+    /// The kernel took some of what waits; told to those who
+    /// [listen](Machine::set_tells_sent).
+    Sent,
     /// A time limit passed; its clock starts again.
     TimedOut(Timeout),
     /// The stream is over. Told once, last.
@@ -120,13 +126,43 @@ impl Machine {
         self.rare.get_or_insert_with(|| Box::new(Rare::new(now)))
     }
 
-    /// Which clocks run: of connecting, of reading, of writing.
+    /// Which clocks run: of connecting, of reading, of writing. While the
+    /// filters open it is their own.
     fn clocks(&self) -> (bool, bool, bool) {
+        let open = !self.flags.has(Flags::OPENING);
         (
             self.flags.has(Flags::CONNECTING),
-            self.flags.has(Flags::RECEIVING) && self.may_receive(),
-            self.flags.has(Flags::SENDING),
+            open && self.flags.has(Flags::RECEIVING) && self.may_receive(),
+            open && self.flags.has(Flags::SENDING),
         )
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        self.flags.has(Flags::DYING) && self.stack().is_some_and(|stack| !stack.wire_ended)
+    }
+
+    /// Whether nothing of it is told before the filters are open.
+    #[inline]
+    fn waits_to_open(&self) -> bool {
+        self.flags.has(Flags::OPENING) && self.flags.has(Flags::TELL_OPENED)
+    }
+
+    /// The buffer that the kernel takes from.
+    #[inline]
+    fn lowest(&mut self) -> &mut Buffer {
+        if self.flags.has(Flags::FILTERED)
+            && let Some(rare) = &mut self.rare
+            && let Some(stack) = &mut rare.filters
+        {
+            return &mut stack.wire_out;
+        }
+        &mut self.output
+    }
+
+    fn tell_writable(&mut self) {
+        if !self.flags.has(Flags::NO_WRITABLE) {
+            self.flags.set(Flags::TELL_WRITABLE);
+        }
     }
 
     /// The first failure is the reason that will be told.
@@ -151,6 +187,7 @@ impl Machine {
         self.fail(during, error);
         self.flags.set(Flags::BROKEN);
         let _ = self.output.clear();
+        self.mute_filters();
         if self.flags.has(Flags::DISCARDING) {
             self.close(CloseReason::Closed);
         }
@@ -174,12 +211,19 @@ impl Machine {
         if self.flags.has(Flags::CLOSED) || !self.flags.has(Flags::INPUT_ENDED) {
             return;
         }
+        if self.waits_to_open() {
+            // It never opened: there was nothing to be told of.
+            self.flags
+                .clear(Flags::TELL_OPENED | Flags::TELL_READABLE | Flags::TELL_ENDED);
+        }
         let untold_bytes = self.flags.has(Flags::TELL_READABLE) && !self.input.is_empty();
         if untold_bytes || self.flags.has(Flags::TELL_OPENED | Flags::TELL_ENDED) {
             return;
         }
         if self.flags.has(Flags::BROKEN) {
             self.close(CloseReason::Closed);
+        } else if self.waits_for_peer() {
+            // The last words of a filter reach only a peer who may go first.
         } else if self.flags.has(Flags::OUTPUT_ENDED) {
             self.close(CloseReason::Finished);
         }

@@ -87,7 +87,7 @@ impl Machine {
     /// ```
     #[inline]
     pub fn check_write(&self) -> Result<(), WriteError> {
-        if self.flags.has(Flags::CLOSED | Flags::BROKEN) {
+        if self.flags.has(Flags::CLOSED | Flags::BROKEN | Flags::DYING) {
             return Err(WriteError::Closed);
         }
         if self.flags.has(Flags::FINISH_WRITE) {
@@ -164,6 +164,30 @@ impl Machine {
         }
     }
 
+    /// Tells [`StreamEvent::Sent`] from now on, or no more: progress also
+    /// where much still waits. What waits is in the [output](Self::output) and
+    /// in the [filters](Self::filtered_bytes), what went is
+    /// [counted](Self::wire_sent_bytes). At first it is not told.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.next_event();
+    /// machine.set_tells_sent(true);
+    /// machine.write(b"hello").unwrap();
+    /// machine.sent_at_once(now, Ok(2));
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Sent)));
+    /// ```
+    pub fn set_tells_sent(&mut self, on: bool) {
+        if on {
+            self.flags.set(Flags::TELLS_SENT);
+        } else {
+            self.flags.clear(Flags::TELLS_SENT | Flags::TELL_SENT);
+        }
+    }
+
     /// Tells [`StreamEvent::Writable`] no more, or again: an owner that does
     /// not listen to it is spared a call for every message it sends.
     ///
@@ -233,7 +257,7 @@ impl Machine {
     /// # use ferrevent_core::timer::Tick;
     /// # let now = Tick(0);
     /// let mut machine = Machine::connected();
-    /// machine.receive_ended();
+    /// machine.receive_ended(now);
     /// assert!(machine.take_end());
     /// assert!(!machine.take_end());
     /// ```
@@ -348,6 +372,9 @@ impl Machine {
         self.output.unfreeze(End::Back);
         let _ = self.output.clear();
         self.output.freeze(End::Back);
+        if let Some(stack) = self.stack_mut() {
+            stack.clear();
+        }
     }
 
     /// Its limits and timeouts.
@@ -390,6 +417,7 @@ impl Machine {
         let rare = self.rare_mut(now);
         rare.config = config;
         rare.restart(now);
+        rare.begin_handshake(now);
     }
 
     /// Bytes that came, as the owner sees them.
@@ -434,7 +462,7 @@ impl Machine {
     /// assert_eq!(machine.wire_received_bytes(), 5);
     /// ```
     pub fn wire_received_bytes(&self) -> u64 {
-        self.received
+        self.stack().map_or(self.received, |it| it.wire_received)
     }
 
     /// Bytes that went over the wire.
@@ -447,7 +475,7 @@ impl Machine {
     /// assert_eq!(machine.wire_sent_bytes(), 0);
     /// ```
     pub fn wire_sent_bytes(&self) -> u64 {
-        self.sent
+        self.stack().map_or(self.sent, |it| it.wire_sent)
     }
 
     /// Whether the connection is still being made.
@@ -484,7 +512,7 @@ impl Machine {
     /// # use ferrevent_core::timer::Tick;
     /// # let now = Tick(0);
     /// let mut machine = Machine::connected();
-    /// machine.receive_ended();
+    /// machine.receive_ended(now);
     /// assert!(machine.has_ended());
     /// ```
     pub fn has_ended(&self) -> bool {
@@ -525,12 +553,16 @@ impl Machine {
     }
 
     fn next_event_slow(&mut self) -> Option<StreamEvent> {
-        if self.flags.take(Flags::TELL_OPENED) {
+        let waits = self.waits_to_open();
+        if !waits && self.flags.take(Flags::TELL_OPENED) {
             return Some(StreamEvent::Opened);
+        }
+        if !waits && self.flags.take(Flags::TELL_UPGRADED) {
+            return Some(StreamEvent::Upgraded);
         }
         if self.flags.has(Flags::PIPED) {
             self.flags.clear(Flags::TELL_WRITABLE);
-        } else if !self.flags.has(Flags::PAUSED) {
+        } else if !waits && !self.flags.has(Flags::PAUSED) {
             let enough = self.flags.has(Flags::INPUT_ENDED | Flags::BROKEN)
                 || self.input.len() >= self.config().input.low;
             if self.flags.take(Flags::TELL_READABLE) && enough && !self.input.is_empty() {
@@ -540,11 +572,15 @@ impl Machine {
                 return Some(StreamEvent::Ended);
             }
         }
-        if self.flags.take(Flags::TELL_WRITABLE)
-            && self.output.len() <= self.config().output.low
+        if !waits
+            && self.flags.take(Flags::TELL_WRITABLE)
+            && self.output.len() + self.filtered_bytes() <= self.config().output.low
             && !self.flags.has(Flags::FINISH_WRITE | Flags::BROKEN)
         {
             return Some(StreamEvent::Writable);
+        }
+        if !waits && self.flags.take(Flags::TELL_SENT) {
+            return Some(StreamEvent::Sent);
         }
         if self.flags.take(Flags::TELL_READ_TIMEOUT) {
             return Some(StreamEvent::TimedOut(Timeout::Read));

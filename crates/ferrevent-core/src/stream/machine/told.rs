@@ -28,6 +28,7 @@ impl Machine {
                 self.flags.set(Flags::TELL_OPENED);
                 if let Some(rare) = &mut self.rare {
                     rare.restart(now);
+                    rare.begin_handshake(now);
                 }
             }
             Err(error) => self.close(CloseReason::Failed {
@@ -90,6 +91,10 @@ impl Machine {
         if let Some(rare) = &mut self.rare {
             rare.read_since = now;
         }
+        if self.flags.has(Flags::FILTERED) {
+            self.received_below(now, len, fill);
+            return;
+        }
         if self.flags.has(Flags::CLOSED | Flags::INPUT_ENDED) {
             return;
         }
@@ -113,11 +118,15 @@ impl Machine {
     /// # let now = Tick(0);
     /// let mut machine = Machine::connected();
     /// machine.next_event();
-    /// machine.receive_ended();
+    /// machine.receive_ended(now);
     /// assert!(matches!(machine.next_event(), Some(StreamEvent::Ended)));
     /// ```
-    pub fn receive_ended(&mut self) {
+    pub fn receive_ended(&mut self, now: Tick) {
         self.flags.clear(Flags::RECEIVING);
+        if self.flags.has(Flags::FILTERED) {
+            self.wire_ended(now);
+            return;
+        }
         if self.flags.has(Flags::CLOSED | Flags::INPUT_ENDED) {
             return;
         }
@@ -136,10 +145,10 @@ impl Machine {
     /// # let now = Tick(0);
     /// let mut machine = Machine::connected();
     /// machine.next_event();
-    /// machine.receive_failed(ErrorKind::ConnectionReset.into());
+    /// machine.receive_failed(now, ErrorKind::ConnectionReset.into());
     /// assert!(matches!(machine.next_event(), Some(StreamEvent::Closed(_))));
     /// ```
-    pub fn receive_failed(&mut self, error: io::Error) {
+    pub fn receive_failed(&mut self, now: Tick, error: io::Error) {
         self.flags.clear(Flags::RECEIVING);
         if self.flags.has(Flags::CLOSED) {
             return;
@@ -148,7 +157,12 @@ impl Machine {
         self.flags.set(Flags::BROKEN);
         self.output.unfreeze(End::Front);
         let _ = self.output.clear();
-        self.input_ended();
+        if self.flags.has(Flags::FILTERED) {
+            self.mute_filters();
+            self.wire_ended(now);
+        } else {
+            self.input_ended();
+        }
     }
 
     /// A send ended: so many bytes of it were taken by the kernel.
@@ -170,7 +184,7 @@ impl Machine {
         if self.flags.has(Flags::CLOSED) {
             return;
         }
-        self.output.unfreeze(End::Front);
+        self.lowest().unfreeze(End::Front);
         let in_flight = std::mem::take(&mut self.in_flight);
         self.took(now, outcome.map(|taken| taken.min(in_flight)));
     }
@@ -189,7 +203,7 @@ impl Machine {
     /// ```
     #[inline]
     pub fn sent_at_once(&mut self, now: Tick, outcome: io::Result<usize>) {
-        if self.sendable().is_some() {
+        if self.may_send() {
             self.took(now, outcome);
         }
     }
@@ -198,18 +212,23 @@ impl Machine {
     fn took(&mut self, now: Tick, outcome: io::Result<usize>) {
         match outcome {
             Ok(taken) => {
+                if let Some(rare) = &mut self.rare {
+                    rare.write_since = now;
+                }
+                if self.flags.has(Flags::TELLS_SENT) {
+                    self.flags.set(Flags::TELL_SENT);
+                }
+                if self.flags.has(Flags::FILTERED) {
+                    self.took_below(taken);
+                    return;
+                }
                 // Nobody but the machine may freeze the front, so this
                 // cannot be refused.
                 self.output.unfreeze(End::Front);
                 let _ = self.output.drain(taken);
                 self.sent += taken as u64;
-                if let Some(rare) = &mut self.rare {
-                    rare.write_since = now;
-                }
-                if !self.flags.has(Flags::NO_WRITABLE)
-                    && self.output.len() <= self.config().output.low
-                {
-                    self.flags.set(Flags::TELL_WRITABLE);
+                if self.output.len() <= self.config().output.low {
+                    self.tell_writable();
                 }
             }
             Err(error) => self.send_failed(Activity::Send, error),
@@ -231,7 +250,7 @@ impl Machine {
     pub fn send_canceled(&mut self) {
         self.flags.clear(Flags::SENDING);
         self.in_flight = 0;
-        self.output.unfreeze(End::Front);
+        self.lowest().unfreeze(End::Front);
     }
 
     /// Our end was sent, or could not be.
@@ -282,13 +301,18 @@ impl Machine {
             return;
         }
         let (connecting, reading, writing) = self.clocks();
-        let discarding = self.flags.has(Flags::DISCARDING);
+        let lingers = self.flags.has(Flags::DISCARDING | Flags::DYING);
+        let opening = self.flags.has(Flags::OPENING) && !connecting;
         let Some(rare) = &mut self.rare else { return };
         if connecting && rare.connect_due() <= now {
             self.close(CloseReason::TimedOut(Timeout::Connect));
             return;
         }
-        if discarding && rare.linger_until <= now {
+        if opening && rare.open_until <= now {
+            self.close(CloseReason::TimedOut(Timeout::Handshake));
+            return;
+        }
+        if lingers && rare.linger_until <= now {
             self.close(CloseReason::TimedOut(Timeout::Linger));
             return;
         }

@@ -39,14 +39,25 @@ impl Machine {
 
     #[inline]
     pub(super) fn may_receive(&self) -> bool {
-        if self
-            .flags
-            .has(Flags::CONNECTING | Flags::CLOSED | Flags::INPUT_ENDED | Flags::PAUSED)
-        {
+        if self.flags.has(Flags::CONNECTING | Flags::CLOSED) {
             return false;
         }
-        if self.flags.has(Flags::DISCARDING) {
-            return true;
+        if self.flags.has(Flags::FILTERED)
+            && let Some(stack) = self.stack()
+        {
+            return self.may_receive_below(stack);
+        }
+        if self.flags.has(Flags::INPUT_ENDED) {
+            return false;
+        }
+        self.flags.has(Flags::DISCARDING) || self.owner_receives()
+    }
+
+    /// Whether the owner has room for more, and wants it.
+    #[inline]
+    pub(super) fn owner_receives(&self) -> bool {
+        if self.flags.has(Flags::PAUSED) {
+            return false;
         }
         let config = self.config();
         // An output that is never sent must not keep the end from being met.
@@ -55,7 +66,8 @@ impl Machine {
             && (!coupled || self.output.len() < config.output.high.max(1))
     }
 
-    /// The output, if a send may begin now: for a kernel that takes bytes at
+    /// What is to be sent, if a send may begin now (the filters, if there are
+    /// any, work first): for a kernel that takes bytes at
     /// once, without an operation in flight. What it took is told by
     /// [`sent_at_once`](Self::sent_at_once); what it does not take goes by
     /// [`next_send`](Self::next_send).
@@ -66,16 +78,24 @@ impl Machine {
     /// # let now = Tick(0);
     /// let mut machine = Machine::connected();
     /// machine.write(b"hello").unwrap();
-    /// assert_eq!(*machine.sendable().unwrap(), *b"hello");
+    /// assert_eq!(*machine.sendable(now).unwrap(), *b"hello");
     /// machine.sent_at_once(now, Ok(5));
-    /// assert!(machine.sendable().is_none());
+    /// assert!(machine.sendable(now).is_none());
     /// ```
     #[inline]
-    pub fn sendable(&self) -> Option<&Buffer> {
+    pub fn sendable(&mut self, now: Tick) -> Option<&Buffer> {
+        if self.flags.has(Flags::FILTERED) {
+            self.run_filters(now);
+        }
+        self.may_send().then(|| &*self.lowest())
+    }
+
+    #[inline]
+    pub(super) fn may_send(&mut self) -> bool {
         let busy = self
             .flags
             .has(Flags::SENDING | Flags::CONNECTING | Flags::CLOSED | Flags::BROKEN | Flags::HELD);
-        (!busy && !self.output.is_empty()).then_some(&self.output)
+        !busy && !self.lowest().is_empty()
     }
 
     /// The bytes to send now, if any; until [`sent`](Self::sent) they are in
@@ -94,10 +114,11 @@ impl Machine {
     /// ```
     #[inline]
     pub fn next_send(&mut self, now: Tick) -> Option<Pinned> {
-        self.sendable()?;
-        let pinned = self.output.pin(SEND_BYTES, SEND_SEGMENTS);
+        self.sendable(now)?;
+        let output = self.lowest();
+        let pinned = output.pin(SEND_BYTES, SEND_SEGMENTS);
+        output.freeze(End::Front);
         self.in_flight = pinned.len();
-        self.output.freeze(End::Front);
         self.flags.set(Flags::SENDING);
         if let Some(rare) = &mut self.rare {
             rare.write_since = now;
@@ -130,6 +151,7 @@ impl Machine {
                     | Flags::CLOSED
                     | Flags::BROKEN,
             )
+            && (!self.flags.has(Flags::FILTERED) || self.filters_finished())
     }
 
     /// When it wants to be told the time, if at all.
@@ -156,8 +178,11 @@ impl Machine {
         if connecting {
             due = due.min(rare.connect_due());
         }
-        if self.flags.has(Flags::DISCARDING) {
+        if self.flags.has(Flags::DISCARDING | Flags::DYING) {
             due = due.min(rare.linger_until);
+        }
+        if self.flags.has(Flags::OPENING) && !connecting {
+            due = due.min(rare.open_until);
         }
         if reading {
             due = due.min(rare.read_due());
@@ -182,6 +207,9 @@ impl Machine {
     #[inline]
     pub fn has_events(&self) -> bool {
         let mut tell = Flags::TELL_ANY;
+        if self.waits_to_open() {
+            tell &= !Flags::TELL_OPEN;
+        }
         if self.flags.has(Flags::PAUSED) {
             tell &= !(Flags::TELL_READABLE | Flags::TELL_ENDED);
         } else if self.flags.has(Flags::PIPED) {
