@@ -4,6 +4,7 @@
 mod bench;
 mod packages;
 mod test;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
         Some("bench") => bench::run(&rest),
-        _ => Err("usage: cargo xtask test [--full] | bench [--only CELL]".into()),
+        _ => Err("usage: cargo xtask test [--full | --windows] | bench [--only CELL]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,6 +19,21 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v man", "man-db"),
 ];
 
+/// What builds for Windows, and runs it.
+pub(crate) const FOR_WINDOWS: &[Wanted] = &[
+    ("test -x /usr/bin/rustc", "rustc-web"),
+    (
+        "test -d $(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library",
+        "rust-web-src",
+    ),
+    (
+        "command -v x86_64-w64-mingw32-gcc",
+        "gcc-mingw-w64-x86-64-win32",
+    ),
+    ("command -v wine", "wine"),
+    ("command -v wineserver", "wine64"),
+];
+
 /// What the benchmarks' peers are built from.
 pub(crate) const FOR_BENCH: &[Wanted] = &[
     ("command -v taskset", "util-linux"),

@@ -2,15 +2,17 @@
 
 use std::process::Command;
 
-use crate::packages;
+use crate::{packages, windows};
 
 /// Runs every step in order and stops at the first that fails.
-/// `--full` gives the random tests many times their usual cases.
+/// `--full` gives the random tests many times their usual cases; `--windows`
+/// runs the steps for Windows alone.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let full = match args {
         [] => false,
         [flag] if flag == "--full" => true,
-        _ => return Err("usage: cargo xtask test [--full]".into()),
+        [flag] if flag == "--windows" => return windows::test(),
+        _ => return Err("usage: cargo xtask test [--full | --windows]".into()),
     };
     step("formatting", &["fmt", "--all", "--check"])?;
     step(
@@ -58,10 +60,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         cases(
             FULL_CASES,
             &["test", "--workspace", "--locked", "--release"],
-        )
+        )?;
     } else {
-        step("tests", &["test", "--workspace", "--locked"])
+        step("tests", &["test", "--workspace", "--locked"])?;
     }
+    windows::test()
 }
 
 /// Cases of each random test in a full run.

@@ -241,6 +241,10 @@ pub struct Port {
     pub(crate) token: Token,
     /// The bytes of a send in flight.
     pub(crate) sending: Option<Box<Pinned>>,
+    /// What a completion port has under way for it. After the descriptor, so
+    /// that this is closed first.
+    #[cfg(windows)]
+    pub(crate) iocp: crate::backend::iocp::Own,
 }
 
 /// What else a port remembers, one bit each.
@@ -252,7 +256,7 @@ impl Flags {
     pub(crate) const ACCEPTING: u8 = 2;
     pub(crate) const CONNECTING: u8 = 4;
     /// The kernel knows the descriptor.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(windows, target_os = "linux"))]
     pub(crate) const REGISTERED: u8 = 8;
     /// Much comes at a time: the next receive takes a large block.
     pub(crate) const BULK: u8 = 16;
@@ -287,6 +291,8 @@ impl Port {
             flags: Flags::default(),
             token,
             sending: None,
+            #[cfg(windows)]
+            iocp: crate::backend::iocp::Own::default(),
         }
     }
 

@@ -13,7 +13,9 @@ use ferrevent_core::buffer::{Block, Buffer, FileRangeRef, Pinned};
 use crate::op::{Accepted, Completion, Op, OpKind, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
 use crate::sys::fd::AsFd;
-use crate::sys::{Sys, canceled, file_ended, would_block};
+#[cfg(target_os = "linux")]
+use crate::sys::file_ended;
+use crate::sys::{Sys, canceled, would_block};
 
 /// The block of a receive.
 const BLOCK: usize = 16 * 1024;
@@ -168,7 +170,7 @@ impl Port {
         }
     }
 
-    fn try_receive(&mut self, sys: &Sys) -> Option<Completion> {
+    pub(crate) fn try_receive(&mut self, sys: &Sys) -> Option<Completion> {
         if !self.ready.any(Readiness::READ) {
             return None;
         }

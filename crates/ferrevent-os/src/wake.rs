@@ -20,7 +20,15 @@ pub type WakeDescriptor = OwnedFd;
 /// ```
 #[cfg(windows)]
 #[derive(Debug)]
-pub struct WakeDescriptor(pub(crate) OwnedFd);
+pub struct WakeDescriptor(pub(crate) Bell);
+
+/// What is struck: the wake-up socket of a backend that polls, or a port.
+#[cfg(windows)]
+#[derive(Debug)]
+pub(crate) enum Bell {
+    Socket(OwnedFd),
+    Port(std::os::windows::io::OwnedHandle),
+}
 
 #[cfg(windows)]
 impl WakeDescriptor {
@@ -33,8 +41,17 @@ impl WakeDescriptor {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wake(&self) {
-        use crate::sys::{Clock, fd::AsFd};
-        let _ = Sys::new(Clock::real(), None).signal(self.0.as_fd());
+        use std::os::windows::io::AsHandle;
+
+        use crate::sys::fd::AsFd;
+        // A backend that is gone sleeps no more.
+        let _ = match &self.0 {
+            Bell::Socket(socket) => {
+                let sys = Sys::new(crate::sys::Clock::real(), None);
+                sys.signal(socket.as_fd()).map(drop)
+            }
+            Bell::Port(port) => crate::sys::overlapped::post_raw(port.as_handle(), 0),
+        };
     }
 }
 
@@ -42,13 +59,17 @@ impl WakeDescriptor {
 const TRIES: u32 = 3;
 
 /// Signals a wake-up descriptor (an eventfd, or the writing end of a pipe). A
-/// full one has been signalled already. Somebody may sleep for ever if this
-/// fails, so it is tried again.
+/// full one has been signalled already.
 pub(crate) fn signal(sys: &Sys, fd: BorrowedFd<'_>) -> io::Result<()> {
+    insist(|| sys.signal(fd).map(drop))
+}
+
+/// Tries again what somebody may sleep for ever without.
+pub(crate) fn insist(mut signal: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     let mut tries = 1;
     loop {
-        match sys.signal(fd) {
-            Ok(_) => return Ok(()),
+        match signal() {
+            Ok(()) => return Ok(()),
             Err(error) if would_block(&error) => return Ok(()),
             Err(error) if tries == TRIES => return Err(error),
             Err(_) => tries += 1,

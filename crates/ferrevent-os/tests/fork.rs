@@ -1,5 +1,6 @@
 //! A loop goes on in the child of a fork, on every backend. The test lives
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 //! beside the backends because fork(2) is unsafe.
 

@@ -4,6 +4,8 @@
 //!
 //! It lives beside the backends because counting the heap is unsafe.
 
+// It looks at the process by way of /proc.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../../ferrevent/tests/common/mod.rs"]

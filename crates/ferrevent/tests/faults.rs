@@ -11,12 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Recorder, Shared, Works, listen, random_bytes, until};
+use ferrevent::sys::errno::{EMFILE, ENOBUFS, ENOMEM};
 use ferrevent::sys::{Call, Fault, FaultPlan, Rule};
 use ferrevent::{BackendKind, Builder, CloseReason, EventLoop, Stream, Trouble};
-
-const ENOMEM: i32 = 12;
-const EMFILE: i32 = 24;
-const ENOBUFS: i32 = 105;
 
 fn with_faults(kind: BackendKind, plan: &Arc<FaultPlan>) -> std::io::Result<EventLoop> {
     Builder::new()

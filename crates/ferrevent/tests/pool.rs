@@ -7,7 +7,6 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -162,8 +161,8 @@ fn pipes_between_workers_never_wait_for_one_another() {
         }
         let peers: Vec<_> = (0..6)
             .map(|seed| {
-                let (near, one) = UnixStream::pair().unwrap();
-                let (other, far) = UnixStream::pair().unwrap();
+                let (near, one) = common::local_pair();
+                let (other, far) = common::local_pair();
                 let one = rig.context().adopt(one.into(), Configured(small)).unwrap();
                 let other = rig
                     .context()
@@ -221,7 +220,7 @@ fn streams_write_to_each_other_from_their_callbacks() {
             let slots: [Arc<Mutex<Option<Handle>>>; 2] = Default::default();
             let mut ends = Vec::new();
             for side in 0..2 {
-                let (near, far) = UnixStream::pair().unwrap();
+                let (near, far) = common::local_pair();
                 let mirror = Mirror {
                     other: Arc::clone(&slots[1 - side]),
                     passed: Arc::clone(&passed),

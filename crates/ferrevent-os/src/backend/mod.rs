@@ -3,14 +3,17 @@
 //! | name | what it is |
 //! |---|---|
 //! | `epoll` | Linux; sockets registered once, edge-triggered |
+//! | `iocp/` | Windows; I/O completion ports, receives of no bytes |
 //! | `poll` | any POSIX system, and Windows by WSAPoll; level-triggered |
 //! | `simulated` | a completion kernel played over poll, for tests |
 //!
-//! `io_uring`, IOCP and kqueue take their places here, as files with the same
+//! `io_uring` and kqueue take their places here, as files with the same
 //! names inside and one line in each `match` below.
 
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(windows)]
+pub(crate) mod iocp;
 mod poll;
 mod simulated;
 
@@ -43,6 +46,9 @@ pub enum BackendKind {
     /// epoll(7), Linux.
     #[cfg(target_os = "linux")]
     Epoll,
+    /// I/O completion ports, Windows.
+    #[cfg(windows)]
+    Iocp,
     /// poll(2), everywhere.
     Poll,
     /// A completion kernel played over poll(2), with this seed: for tests.
@@ -60,6 +66,8 @@ impl BackendKind {
     pub const ALL: &[Self] = &[
         #[cfg(target_os = "linux")]
         Self::Epoll,
+        #[cfg(windows)]
+        Self::Iocp,
         Self::Poll,
         Self::Simulated(1),
     ];
@@ -77,6 +85,8 @@ impl fmt::Display for BackendKind {
         match self {
             #[cfg(target_os = "linux")]
             Self::Epoll => f.write_str("epoll"),
+            #[cfg(windows)]
+            Self::Iocp => f.write_str("iocp"),
             Self::Poll => f.write_str("poll"),
             Self::Simulated(1) => f.write_str("simulated"),
             Self::Simulated(seed) => write!(f, "simulated:{seed}"),
@@ -190,6 +200,8 @@ pub struct Backend(Kind);
 enum Kind {
     #[cfg(target_os = "linux")]
     Epoll(epoll::Backend),
+    #[cfg(windows)]
+    Iocp(iocp::Backend),
     Poll(poll::Backend),
     Simulated(simulated::Backend),
 }
@@ -212,6 +224,8 @@ pub struct Waiter(WaiterKind);
 enum WaiterKind {
     #[cfg(target_os = "linux")]
     Epoll(epoll::Waiter),
+    #[cfg(windows)]
+    Iocp(iocp::Waiter),
     Poll(poll::Waiter),
     Simulated(simulated::Waiter),
 }
@@ -221,6 +235,8 @@ macro_rules! each {
         match &$self.0 {
             #[cfg(target_os = "linux")]
             Kind::Epoll($backend) => $call,
+            #[cfg(windows)]
+            Kind::Iocp($backend) => $call,
             Kind::Poll($backend) => $call,
             Kind::Simulated($backend) => $call,
         }
@@ -267,6 +283,8 @@ impl Backend {
         Ok(Self(match kind {
             #[cfg(target_os = "linux")]
             BackendKind::Epoll => Kind::Epoll(epoll::Backend::new(sys, shared)?),
+            #[cfg(windows)]
+            BackendKind::Iocp => Kind::Iocp(iocp::Backend::new(sys, shared)?),
             BackendKind::Poll => Kind::Poll(poll::Backend::new(sys, shared)?),
             BackendKind::Simulated(seed) => {
                 Kind::Simulated(simulated::Backend::new(sys, seed, shared)?)
@@ -302,6 +320,8 @@ impl Backend {
         Waiter(match &self.0 {
             #[cfg(target_os = "linux")]
             Kind::Epoll(backend) => WaiterKind::Epoll(backend.waiter()),
+            #[cfg(windows)]
+            Kind::Iocp(backend) => WaiterKind::Iocp(backend.waiter()),
             Kind::Poll(backend) => WaiterKind::Poll(backend.waiter()),
             Kind::Simulated(backend) => WaiterKind::Simulated(backend.waiter()),
         })
@@ -385,6 +405,24 @@ impl Backend {
     /// ```
     pub fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {
         each!(self, backend => backend.cancel(port, kind))
+    }
+
+    /// Operations whose memory is the kernel's now: those of completion ports
+    /// that were begun and are not home, also of ports that were closed. A
+    /// backend that tells readiness gives the kernel nothing to keep.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None))?;
+    /// assert_eq!(backend.under_way(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn under_way(&self) -> usize {
+        match &self.0 {
+            #[cfg(windows)]
+            Kind::Iocp(backend) => backend.under_way(),
+            _ => 0,
+        }
     }
 
     /// Turns an event of this port into completions.
@@ -638,6 +676,10 @@ impl Backend {
         match (&self.0, &mut waiter.0) {
             #[cfg(target_os = "linux")]
             (Kind::Epoll(backend), WaiterKind::Epoll(waiter)) => {
+                backend.wait(waiter, timeout, events)
+            }
+            #[cfg(windows)]
+            (Kind::Iocp(backend), WaiterKind::Iocp(waiter)) => {
                 backend.wait(waiter, timeout, events)
             }
             (Kind::Poll(backend), WaiterKind::Poll(waiter)) => {

@@ -202,7 +202,10 @@ impl Backend {
         #[cfg(unix)]
         return self.sys.duplicate(&self.wake_writer);
         #[cfg(windows)]
-        return self.sys.duplicate(&self.wake_writer).map(WakeDescriptor);
+        return self
+            .sys
+            .duplicate(&self.wake_writer)
+            .map(|writer| WakeDescriptor(crate::wake::Bell::Socket(writer)));
     }
 
     pub(super) fn wait(

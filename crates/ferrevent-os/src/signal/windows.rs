@@ -120,3 +120,39 @@ unsafe extern "system" fn handle(event: u32) -> BOOL {
 fn lock() -> MutexGuard<'static, Listeners> {
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::signal::SignalInbox;
+    use crate::sys::{Clock, Sys};
+    use crate::{Backend, BackendKind, What};
+
+    #[test]
+    fn a_break_wakes_and_is_told_on_every_backend() {
+        for kind in BackendKind::ALL {
+            let backend = Backend::new(*kind, Sys::new(Clock::real(), None)).unwrap();
+            let inbox = SignalInbox::new(&backend).unwrap();
+            let id = inbox.listen(SIGBREAK).unwrap();
+            // What the system does, on a thread of its own. It has no other
+            // way to be asked for it without a console.
+            // SAFETY: the handler may run on any thread.
+            let asked = std::thread::spawn(|| unsafe { handle(Console::CTRL_BREAK_EVENT) });
+            assert_eq!(asked.join().unwrap(), 1);
+            let mut events = Vec::new();
+            while events.is_empty() {
+                backend
+                    .wait(&mut backend.waiter(), None, &mut events)
+                    .unwrap();
+            }
+            assert!(events.iter().any(|event| matches!(event.what, What::Wake)));
+            let mut told = Vec::new();
+            inbox.take(|signal, times| told.push((signal, times)));
+            assert_eq!(told, [(SIGBREAK, 1)], "on {kind}");
+            assert!(inbox.ignore(&id) && !inbox.ignore(&id));
+        }
+        assert!([0, -1, 9, 65].iter().all(|signal| !can_be_caught(*signal)));
+    }
+}

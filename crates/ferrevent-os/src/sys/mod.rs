@@ -4,17 +4,23 @@
 //! Calls that a signal interrupted (`EINTR`) are made again here, so no layer
 //! above ever sees one; only the waits return early.
 
+#[cfg(windows)]
+pub(crate) mod afd;
 mod clock;
 pub mod errno;
 mod fault;
 pub mod fd;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(windows)]
+pub(crate) mod overlapped;
 /// The calls that each system has in its own shape, under the same names.
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 pub(crate) mod own;
 mod portable;
+#[cfg(windows)]
+pub(crate) mod status;
 
 use std::io;
 use std::sync::Arc;
@@ -88,7 +94,7 @@ impl Sys {
     }
 
     #[inline]
-    fn strike(&self, call: Call) -> Option<Fault> {
+    pub(crate) fn strike(&self, call: Call) -> Option<Fault> {
         self.faults.as_ref().and_then(|plan| plan.strike(call))
     }
 

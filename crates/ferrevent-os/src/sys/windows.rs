@@ -199,10 +199,10 @@ pub(crate) fn is_listener(socket: &SockRef<'_>) -> bool {
     answer == 0 && on != 0
 }
 
-fn number(fd: BorrowedFd<'_>) -> WinSock::SOCKET {
+pub(crate) fn number(fd: BorrowedFd<'_>) -> WinSock::SOCKET {
     fd.as_raw_fd() as WinSock::SOCKET
 }
 
-fn int(len: usize) -> i32 {
+pub(crate) fn int(len: usize) -> i32 {
     i32::try_from(len).unwrap_or(i32::MAX)
 }

@@ -58,10 +58,35 @@ pub(crate) fn on_every_loop(test: impl Fn(&mut EventLoop)) {
     }
 }
 
-/// The two transports a stream test runs over.
-pub(crate) fn addresses(name: &str) -> [Address; 2] {
+/// The transports a stream test runs over. Windows has no unix sockets here.
+pub(crate) fn addresses(name: &str) -> Vec<Address> {
+    let tcp = "127.0.0.1:0".parse().unwrap();
+    if cfg!(windows) {
+        return vec![tcp];
+    }
     let path = std::env::temp_dir().join(format!("ferrevent-{name}-{}", std::process::id()));
-    ["127.0.0.1:0".parse().unwrap(), Address::Unix(path)]
+    vec![tcp, Address::Unix(path)]
+}
+
+/// Two connected sockets: unix sockets where there are any.
+#[cfg(unix)]
+pub(crate) type Local = std::os::unix::net::UnixStream;
+#[cfg(windows)]
+pub(crate) type Local = std::net::TcpStream;
+
+#[cfg(unix)]
+pub(crate) fn local_pair() -> (Local, Local) {
+    Local::pair().unwrap()
+}
+
+#[cfg(windows)]
+pub(crate) fn local_pair() -> (Local, Local) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = Local::connect(listener.local_addr().unwrap()).unwrap();
+    let far = listener.accept().unwrap().0;
+    near.set_nodelay(true).unwrap();
+    far.set_nodelay(true).unwrap();
+    (near, far)
 }
 
 /// Lets the rig work until a condition holds.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ferrevent::sys::fd::OwnedFd;
 use ferrevent::sys::{Call, Fault, FaultPlan};
 use ferrevent::{Address, BackendKind, Context, EventLoop, Handle, Handler, Pool, Remote};
 

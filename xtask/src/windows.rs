@@ -1,0 +1,285 @@
+//! `cargo xtask test --windows`: the suite, built for Windows by MinGW and run
+//! under Wine. Whatever it needs it makes once, under `target/windows`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::packages;
+
+const TARGET: &str = "x86_64-pc-windows-gnu";
+/// The compiler of the distribution: the one whose standard library can be
+/// built here, from its own source.
+const RUSTC: &str = "/usr/bin/rustc";
+
+/// What does not run there, and why: printed, because silence looks like success.
+const LEFT_OUT: &[&str] = &[
+    "the core's tests: it makes no system call, and they run on the host",
+    "the examples in the documentation: many join unix sockets; they run on the host",
+    "the command's tests: their peers are Unix programs; `ferrevent.exe demo` runs instead",
+    "unix sockets, passed descriptors, fork: there are none on Windows, and no Unix sockets in Wine",
+    "the torture (every call fails once): it counts descriptors by way of /proc",
+    "how a reset is told on poll: Wine's WSAPoll takes it, and the receive sees an end",
+    "edge-triggered readiness: Windows has none, and a test asserts the refusal",
+];
+
+/// Runs the suite under Wine, with warnings denied.
+pub(crate) fn test() -> Result<(), String> {
+    let place = Place::prepare()?;
+    eprintln!("== Windows, under Wine and not on a real Windows; left out:");
+    for reason in LEFT_OUT {
+        eprintln!("   - {reason}");
+    }
+    place.cargo(
+        "tests for Windows",
+        &[
+            "test",
+            "-p",
+            "ferrevent-os",
+            "-p",
+            "ferrevent",
+            "--lib",
+            "--tests",
+            "--locked",
+            "--ignore-rust-version",
+        ],
+    )?;
+    place.cargo(
+        "the command for Windows",
+        &[
+            "run",
+            "-p",
+            "ferrevent-cli",
+            "--locked",
+            "--ignore-rust-version",
+            "--",
+            "demo",
+            "--seconds",
+            "1",
+        ],
+    )
+}
+
+/// Where everything is: a standard library for Windows, what Wine lacks, and
+/// Wine's own files.
+struct Place {
+    root: PathBuf,
+    sysroot: PathBuf,
+}
+
+impl Place {
+    fn prepare() -> Result<Self, String> {
+        packages::ensure(packages::FOR_WINDOWS)?;
+        let root = std::env::current_dir()
+            .map_err(|error| error.to_string())?
+            .join("target/windows");
+        let version = output(Command::new(RUSTC).arg("-vV"))?;
+        let release = line_after(&version, "release: ");
+        let hash = line_after(&version, "commit-hash: ");
+        let sysroot = root.join(format!("sysroot-{release}-{hash}"));
+        let place = Self { root, sysroot };
+        make_dir(&place.root)?;
+        place.standard_library()?;
+        place.shim()?;
+        place.wrapper()?;
+        place.prefix()?;
+        Ok(place)
+    }
+
+    /// Builds the standard library once for each compiler.
+    fn standard_library(&self) -> Result<(), String> {
+        let rustlib = self.sysroot.join("lib/rustlib");
+        let lib = rustlib.join(TARGET).join("lib");
+        if lib.join("rsend.o").exists() {
+            return Ok(());
+        }
+        let work = self.root.join("std");
+        let _ = fs::remove_dir_all(&work);
+        make_dir(&work.join("src"))?;
+        write(
+            &work.join("Cargo.toml"),
+            "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n",
+        )?;
+        write(&work.join("src/lib.rs"), "")?;
+        let mut build = Command::new(cargo());
+        build
+            .args(["build", "--release", "--target", TARGET])
+            .args(["-Zbuild-std=std,panic_unwind,panic_abort,test"])
+            .args(["--target-dir", "out"])
+            .current_dir(&work)
+            .env("RUSTC", RUSTC)
+            .env("RUSTC_BOOTSTRAP", "1");
+        run("the standard library for Windows", &mut build)?;
+        make_dir(&lib)?;
+        let built = work.join("out").join(TARGET).join("release/deps");
+        for entry in fs::read_dir(&built).map_err(|error| error.to_string())? {
+            let path = entry.map_err(|error| error.to_string())?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(".rlib") && !name.starts_with("libempty-") {
+                fs::copy(&path, lib.join(&*name)).map_err(|error| error.to_string())?;
+            }
+        }
+        let source = output(Command::new(RUSTC).args(["--print", "sysroot"]))?;
+        let source = Path::new(source.trim()).join("lib/rustlib");
+        // Build scripts and macros run on the host.
+        let host = "x86_64-unknown-linux-gnu";
+        let link = rustlib.join(host);
+        if !link.exists() {
+            std::os::unix::fs::symlink(source.join(host), link)
+                .map_err(|error| error.to_string())?;
+        }
+        // What every program begins and ends with; the last is the sign that
+        // all is there.
+        for name in ["rsbegin", "rsend"] {
+            let start = source.join(format!("src/rust/library/rtstartup/{name}.rs"));
+            let mut compile = Command::new(RUSTC);
+            compile
+                .args(["--target", TARGET, "--emit=obj", "--crate-type", "lib"])
+                .arg("-o")
+                .arg(lib.join(format!("{name}.o")))
+                .arg(start)
+                .env("RUSTC_BOOTSTRAP", "1");
+            run("the start of programs for Windows", &mut compile)?;
+        }
+        fs::remove_dir_all(&work).map_err(|error| error.to_string())
+    }
+
+    /// The library that the standard library takes its random numbers from:
+    /// Wine 8 does not have it, and says so by exit code 53 alone.
+    fn shim(&self) -> Result<(), String> {
+        let dir = self.root.join("shim");
+        let library = dir.join("bcryptprimitives.dll");
+        if library.exists() {
+            return Ok(());
+        }
+        make_dir(&dir)?;
+        let source = dir.join("random.c");
+        write(&source, SHIM)?;
+        let mut compile = Command::new("x86_64-w64-mingw32-gcc");
+        compile
+            .args(["-O2", "-s", "-shared", "-o"])
+            .arg(&library)
+            .arg(&source)
+            .arg("-ladvapi32");
+        run("what Wine lacks", &mut compile)
+    }
+
+    /// The distribution's compiler is older than this project's: what has
+    /// become stable since is turned on for the project's own crates.
+    fn wrapper(&self) -> Result<(), String> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.wrapper_path();
+        write(&path, WRAPPER)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .map_err(|error| error.to_string())
+    }
+
+    fn prefix(&self) -> Result<(), String> {
+        if self.root.join("prefix/system.reg").exists() {
+            return Ok(());
+        }
+        let mut boot = Command::new("wineboot");
+        boot.arg("-i");
+        self.wine_env(&mut boot);
+        run("Wine's own files", &mut boot)?;
+        self.end_wine("-w");
+        Ok(())
+    }
+
+    fn cargo(&self, name: &str, args: &[&str]) -> Result<(), String> {
+        let mut command = Command::new(cargo());
+        command
+            .args(args)
+            .env("CARGO_TARGET_DIR", self.root.join("out"))
+            .env("RUSTC", RUSTC)
+            .env("RUSTC_WORKSPACE_WRAPPER", self.wrapper_path())
+            .env("CARGO_BUILD_TARGET", TARGET)
+            .env(
+                "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS",
+                format!("--sysroot={} -Dwarnings", self.sysroot.display()),
+            )
+            .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine");
+        self.wine_env(&mut command);
+        let outcome = run(name, &mut command);
+        self.end_wine("-k");
+        outcome
+    }
+
+    fn wine_env(&self, command: &mut Command) {
+        let shim = self.root.join("shim").display().to_string();
+        command
+            .env("WINEPREFIX", self.root.join("prefix"))
+            .env("WINEDEBUG", "-all")
+            .env("WINEPATH", format!("Z:{}", shim.replace('/', "\\")))
+            .env("WINEDLLOVERRIDES", "mscoree=d;mshtml=d");
+    }
+
+    /// Waits for the end of Wine's server, or ends it: only that of our own
+    /// files.
+    fn end_wine(&self, how: &str) {
+        let mut server = Command::new("wineserver");
+        server.arg(how);
+        self.wine_env(&mut server);
+        // None may be running any more.
+        let _ = server.status();
+    }
+
+    fn wrapper_path(&self) -> PathBuf {
+        self.root.join("rustc-wrapper")
+    }
+}
+
+const SHIM: &str = r"#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE to, SIZE_T left) {
+    while (left) {
+        ULONG now = left > 0x10000000 ? 0x10000000 : (ULONG)left;
+        if (!SystemFunction036(to, now)) return FALSE;
+        to += now;
+        left -= now;
+    }
+    return TRUE;
+}
+";
+
+const WRAPPER: &str = "#!/bin/sh
+rustc=$1
+shift
+RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature(let_chains, trait_upcasting)' -Astable_features
+";
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn line_after(text: &str, start: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(start));
+    line.unwrap_or("unknown").replace(['/', ' '], "-")
+}
+
+fn make_dir(path: &Path) -> Result<(), String> {
+    fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn run(name: &str, command: &mut Command) -> Result<(), String> {
+    eprintln!("== {name}");
+    let status = command
+        .status()
+        .map_err(|error| format!("{name}: {command:?}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{name}: failed with {status}"))
+    }
+}
