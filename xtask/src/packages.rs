@@ -11,6 +11,8 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v nc", "netcat-openbsd"),
     ("command -v socat", "socat"),
     ("command -v python3", "python3"),
+    ("command -v setpriv", "util-linux"),
+    ("command -v strace", "strace"),
     ("command -v systemd-socket-activate", "systemd"),
     ("command -v bash", "bash"),
     ("command -v zsh", "zsh"),
@@ -43,6 +45,10 @@ pub(crate) const FOR_BENCH: &[Wanted] = &[
         "libevent-dev",
     ),
     ("echo '#include <uv.h>' | cc -E -x c -", "libuv1-dev"),
+    (
+        "echo '#include <liburing.h>' | cc -E -x c -",
+        "liburing-dev",
+    ),
 ];
 
 /// Sees to it that everything is there.

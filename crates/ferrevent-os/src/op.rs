@@ -181,15 +181,13 @@ impl Received {
 /// ```
 /// use ferrevent_os::Accepted;
 /// fn tell(accepted: &Accepted) {
-///     println!("{:?} connected", accepted.peer.as_socket());
+///     println!("{:?} connected", ferrevent_os::socket::peer(&accepted.fd));
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Accepted {
     /// The connected socket.
     pub fd: OwnedFd,
-    /// Who connected.
-    pub peer: Box<SockAddr>,
 }
 
 impl Op {

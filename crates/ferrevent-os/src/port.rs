@@ -239,6 +239,9 @@ pub struct Port {
     pub(crate) armed: Readiness,
     pub(crate) flags: Flags,
     pub(crate) token: Token,
+    /// Its place in a backend that keeps something of its own for each port.
+    #[cfg(target_os = "linux")]
+    pub(crate) slot: u32,
     /// The bytes of a send in flight.
     pub(crate) sending: Option<Box<Pinned>>,
     /// What a completion port has under way for it. After the descriptor, so
@@ -290,6 +293,8 @@ impl Port {
             armed: Readiness::NONE,
             flags: Flags::default(),
             token,
+            #[cfg(target_os = "linux")]
+            slot: 0,
             sending: None,
             #[cfg(windows)]
             iocp: crate::backend::iocp::Own::default(),

@@ -347,10 +347,7 @@ impl Port {
                 return None;
             }
             Err(error) => Err(error),
-            Ok((fd, peer)) => Ok(Accepted {
-                fd,
-                peer: Box::new(peer),
-            }),
+            Ok(fd) => Ok(Accepted { fd }),
         };
         self.flags.set(Flags::ACCEPTING, false);
         Some(Completion::Accepted {

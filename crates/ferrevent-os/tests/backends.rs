@@ -406,7 +406,7 @@ fn connections_are_made_taken_and_refused() {
                 result: Ok(accepted),
                 ..
             } => assert_eq!(
-                accepted.peer.as_socket(),
+                ferrevent_os::socket::peer(&accepted.fd),
                 ferrevent_os::socket::local(&client)
             ),
             other => panic!("{other:?}"),

@@ -58,7 +58,7 @@ fn storms_of_interruptions_and_short_calls_lose_nothing() {
             let record = record.see();
             assert!(matches!(record.reason, Some(CloseReason::Finished)));
             assert!(record.bytes == sent);
-            assert!(plan.struck() > 20);
+            assert!(plan.struck() > 5, "{} faults", plan.struck());
         }
     }
 }

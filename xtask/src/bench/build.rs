@@ -9,6 +9,7 @@ use super::peers::Binary;
 /// Every C program; each file in `bench/c` is one.
 const C_PROGRAMS: &[&str] = &[
     "floor",
+    "floor_uring",
     "generator",
     "libevent_bev",
     "libevent_event",
@@ -19,7 +20,13 @@ const C_PROGRAMS: &[&str] = &[
     "wakes_libuv",
 ];
 
-const LIBRARIES: &[&str] = &["-levent_core", "-levent_pthreads", "-luv", "-lpthread"];
+const LIBRARIES: &[&str] = &[
+    "-levent_core",
+    "-levent_pthreads",
+    "-luv",
+    "-luring",
+    "-lpthread",
+];
 
 /// Builds everything.
 pub(crate) fn all(place: &Place) -> Result<(), String> {

@@ -25,6 +25,8 @@ enum Bound {
 
 const OURS: &str = "ferrevent";
 const POOL: &str = "ferrevent-pool1";
+const URING: &str = "ferrevent-uring";
+const URING_FLOOR: &str = "floor-uring";
 
 const MANY: &[&str] = &["echo-*x50", "echo-*x1000"];
 const TIMERS: &[&str] = &[
@@ -65,6 +67,31 @@ const LIMITS: &[Limit] = &[
     limit(&["idle-*"], Metric::Cost, Bound::Absolute(300.0)),
     limit(&["echo-*"], Metric::Cost, Bound::AtMost(1.15, OURS)).of(POOL),
     limit(&["idle-*"], Metric::Cost, Bound::Absolute(360.0)).of(POOL),
+    limit(
+        &["echo-tcp-*x50", "echo-tcp-*x1000", "sink-*", "pump-*"],
+        Metric::Cost,
+        Bound::AtMost(1.10, URING_FLOOR),
+    )
+    .of(URING),
+    limit(
+        &["echo-tcp-64x50", "echo-tcp-64x1000"],
+        Metric::Cost,
+        Bound::AtMost(1.0, OURS),
+    )
+    .of(URING),
+    limit(&["accept"], Metric::Cost, Bound::AtMost(0.85, OURS)).of(URING),
+    limit(
+        &["echo-tcp-*x50", "echo-tcp-*x1000"],
+        Metric::Rate,
+        Bound::AtLeast(0.95, URING_FLOOR),
+    )
+    .of(URING),
+    limit(
+        &["echo-tcp-*x50", "echo-tcp-*x1000"],
+        Metric::P99,
+        Bound::AtMost(1.2, URING_FLOOR),
+    )
+    .of(URING),
     limit(TIMERS, Metric::Cost, Bound::AtMost(1.0, "libevent")),
     limit(
         &["timers fire 1000000"],

@@ -39,6 +39,7 @@ pub(crate) const LIBEVENT_AGAIN: &str = "libevent2";
 pub(crate) const ALL: &[Peer] = &[
     peer(FLOOR, Program::C("floor"), &[]).with_idle(),
     peer(FLOOR_AGAIN, Program::C("floor"), &[]),
+    peer("floor-uring", Program::C("floor_uring"), &[]),
     peer("libevent-bev", Program::C("libevent_bev"), &[]).with_idle(),
     peer("libevent-event", Program::C("libevent_event"), &[]).with_idle(),
     peer("libuv", Program::C("libuv"), &[]).with_idle(),
@@ -46,6 +47,7 @@ pub(crate) const ALL: &[Peer] = &[
     peer("tokio", Program::Tokio, &[]).with_idle(),
     peer("ferrevent", Program::Example, &[]).with_idle(),
     peer("ferrevent-pool1", Program::Example, &["--workers", "1"]).with_idle(),
+    peer("ferrevent-uring", Program::Example, &["--backend", "uring"]).with_idle(),
     peer("ferrevent-poll", Program::Example, &["--backend", "poll"]).on_request(),
 ];
 

@@ -182,6 +182,13 @@ impl Relay {
                 text = format!("a mistake in ferrevent, please report it: {message}");
                 Event::Trouble { reason: &text }
             }
+            Trouble::FellBack(kind, error) => {
+                text = format!(
+                    "io_uring cannot be had here: {error}; {kind} is used instead \
+                     (--backend {kind} asks for it and says nothing)"
+                );
+                Event::Trouble { reason: &text }
+            }
             other => {
                 text = format!("{other:?}");
                 Event::Trouble { reason: &text }

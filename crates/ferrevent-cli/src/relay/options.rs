@@ -80,7 +80,7 @@ pub(super) struct Capacity {
     /// once a single loop keeps its core busy all the time (top -H shows it).
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub(super) workers: u16,
-    /// Kernel interface: epoll or poll. Also FERREVENT_BACKEND.
+    /// Kernel interface: epoll, uring (io_uring) or poll. Also FERREVENT_BACKEND.
     #[arg(long, value_name = "NAME")]
     backend: Option<BackendKind>,
     /// Let several relays listen on the same port (SO_REUSEPORT).

@@ -10,3 +10,5 @@ mod logs;
 mod manual;
 mod service;
 mod streams;
+#[cfg(target_os = "linux")]
+mod uring;

@@ -404,7 +404,7 @@ pub(super) fn check_filled(block: &Block, filled: usize) -> Result<(), BufferErr
 
 /// A segment of the first `filled` bytes of a block, in a smaller block if they are few.
 pub(super) fn dense_segment(block: Block, filled: usize) -> Segment {
-    if filled > SPARSE || block.fits(filled) {
+    if block.is_worth(filled) {
         return Segment::block(block.into_extent(), filled);
     }
     let mut segment = Segment::block(Extent::take(BlockClass::fitting(filled)), 0);

@@ -201,12 +201,42 @@ impl Block {
     ) -> Result<(Block, usize), E> {
         let mut block = Block::with_capacity_at_least(n);
         let filled = fill(block.as_mut_slice())?;
-        if filled > SPARSE || block.fits(filled) {
+        if block.is_worth(filled) {
             return Ok((block, filled));
         }
-        let mut small = Block::with_capacity_at_least(filled);
-        small.as_mut_slice()[..filled].copy_from_slice(&block.as_slice()[..filled]);
-        Ok((small, filled))
+        Ok((Block::copy_of(&block.as_slice()[..filled]), filled))
+    }
+
+    /// Whether `n` bytes are so many that they stay in this block: fewer are
+    /// copied to a smaller one, lest ten bytes hold 16 KiB.
+    ///
+    /// ```
+    /// use ferrevent_core::buffer::{Block, BlockClass};
+    /// let block = Block::take(BlockClass::K16);
+    /// assert!(block.is_worth(10_000));
+    /// assert!(!block.is_worth(10));
+    /// ```
+    #[inline]
+    pub fn is_worth(&self, n: usize) -> bool {
+        n > SPARSE || self.fits(n)
+    }
+
+    /// A block with these bytes at its start, of the smallest class that has
+    /// room for them; what is past 64 KiB is left out.
+    ///
+    /// ```
+    /// use ferrevent_core::buffer::{Block, BlockClass};
+    /// let block = Block::copy_of(b"hello");
+    /// assert_eq!(block.class(), BlockClass::B512);
+    /// assert_eq!(block.as_slice()[..5], *b"hello");
+    /// ```
+    #[inline]
+    pub fn copy_of(bytes: &[u8]) -> Block {
+        let mut block = Block::with_capacity_at_least(bytes.len());
+        let room = block.as_mut_slice();
+        let n = bytes.len().min(room.len());
+        room[..n].copy_from_slice(&bytes[..n]);
+        block
     }
 
     /// Whether no smaller block would hold `n` bytes.

@@ -154,7 +154,7 @@ impl Backend {
                 }
                 self.make_good(port);
             }
-            What::Done(completion) => sink(*completion),
+            What::Done(completion) => sink(completion),
             What::Wake => {}
         }
     }

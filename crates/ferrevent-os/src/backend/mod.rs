@@ -3,11 +3,12 @@
 //! | name | what it is |
 //! |---|---|
 //! | `epoll` | Linux; sockets registered once, edge-triggered |
+//! | `uring/` | Linux; io_uring: multishot operations, one system call for a turn |
 //! | `iocp/` | Windows; I/O completion ports, receives of no bytes |
 //! | `poll` | any POSIX system, and Windows by WSAPoll; level-triggered |
 //! | `simulated` | a completion kernel played over poll, for tests |
 //!
-//! `io_uring` and kqueue take their places here, as files with the same
+//! kqueue takes its place here, as a file with the same
 //! names inside and one line in each `match` below.
 
 #[cfg(target_os = "linux")]
@@ -16,6 +17,8 @@ mod epoll;
 pub(crate) mod iocp;
 mod poll;
 mod simulated;
+#[cfg(target_os = "linux")]
+mod uring;
 
 use std::fmt;
 use std::io;
@@ -49,6 +52,9 @@ pub enum BackendKind {
     /// I/O completion ports, Windows.
     #[cfg(windows)]
     Iocp,
+    /// io_uring(7), Linux 5.13 and newer.
+    #[cfg(target_os = "linux")]
+    Uring,
     /// poll(2), everywhere.
     Poll,
     /// A completion kernel played over poll(2), with this seed: for tests.
@@ -68,6 +74,8 @@ impl BackendKind {
         Self::Epoll,
         #[cfg(windows)]
         Self::Iocp,
+        #[cfg(target_os = "linux")]
+        Self::Uring,
         Self::Poll,
         Self::Simulated(1),
     ];
@@ -87,6 +95,8 @@ impl fmt::Display for BackendKind {
             Self::Epoll => f.write_str("epoll"),
             #[cfg(windows)]
             Self::Iocp => f.write_str("iocp"),
+            #[cfg(target_os = "linux")]
+            Self::Uring => f.write_str("uring"),
             Self::Poll => f.write_str("poll"),
             Self::Simulated(1) => f.write_str("simulated"),
             Self::Simulated(seed) => write!(f, "simulated:{seed}"),
@@ -173,7 +183,7 @@ pub enum What {
     /// A descriptor is ready for something.
     Ready(Readiness),
     /// An operation has completed.
-    Done(Box<Completion>),
+    Done(Completion),
     /// Somebody called [`Backend::wake`]; the token means nothing.
     Wake,
 }
@@ -194,7 +204,11 @@ pub enum What {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
-pub struct Backend(Kind);
+pub struct Backend {
+    inner: Kind,
+    /// Why it is not the one that was asked for.
+    refusal: Option<io::Error>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -202,6 +216,8 @@ enum Kind {
     Epoll(epoll::Backend),
     #[cfg(windows)]
     Iocp(iocp::Backend),
+    #[cfg(target_os = "linux")]
+    Uring(uring::Backend),
     Poll(poll::Backend),
     Simulated(simulated::Backend),
 }
@@ -226,17 +242,21 @@ enum WaiterKind {
     Epoll(epoll::Waiter),
     #[cfg(windows)]
     Iocp(iocp::Waiter),
+    #[cfg(target_os = "linux")]
+    Uring(uring::Waiter),
     Poll(poll::Waiter),
     Simulated(simulated::Waiter),
 }
 
 macro_rules! each {
     ($self:ident, $backend:ident => $call:expr) => {
-        match &$self.0 {
+        match &$self.inner {
             #[cfg(target_os = "linux")]
             Kind::Epoll($backend) => $call,
             #[cfg(windows)]
             Kind::Iocp($backend) => $call,
+            #[cfg(target_os = "linux")]
+            Kind::Uring($backend) => $call,
             Kind::Poll($backend) => $call,
             Kind::Simulated($backend) => $call,
         }
@@ -280,16 +300,66 @@ impl Backend {
     }
 
     fn open_kind(kind: BackendKind, sys: Sys, shared: bool) -> io::Result<Self> {
-        Ok(Self(match kind {
+        let inner = match kind {
             #[cfg(target_os = "linux")]
             BackendKind::Epoll => Kind::Epoll(epoll::Backend::new(sys, shared)?),
             #[cfg(windows)]
             BackendKind::Iocp => Kind::Iocp(iocp::Backend::new(sys, shared)?),
+            #[cfg(target_os = "linux")]
+            BackendKind::Uring => match uring::Backend::new(sys.clone(), shared) {
+                Ok(backend) => Kind::Uring(backend),
+                Err(error) if uring::is_refusal(&error) => {
+                    let mut other = Self::open_kind(BackendKind::Epoll, sys, shared)?;
+                    other.refusal = Some(error);
+                    return Ok(other);
+                }
+                Err(error) => return Err(error),
+            },
             BackendKind::Poll => Kind::Poll(poll::Backend::new(sys, shared)?),
             BackendKind::Simulated(seed) => {
                 Kind::Simulated(simulated::Backend::new(sys, seed, shared)?)
             }
-        }))
+        };
+        Ok(Self {
+            inner,
+            refusal: None,
+        })
+    }
+
+    /// Which one it is: another one than was asked for when that was refused.
+    ///
+    /// ```
+    /// use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None))?;
+    /// assert_eq!(backend.kind(), BackendKind::Poll);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn kind(&self) -> BackendKind {
+        match &self.inner {
+            #[cfg(target_os = "linux")]
+            Kind::Epoll(_) => BackendKind::Epoll,
+            #[cfg(target_os = "linux")]
+            Kind::Uring(_) => BackendKind::Uring,
+            #[cfg(windows)]
+            Kind::Iocp(_) => BackendKind::Iocp,
+            Kind::Poll(_) => BackendKind::Poll,
+            Kind::Simulated(backend) => BackendKind::Simulated(backend.seed()),
+        }
+    }
+
+    /// Why the one that was asked for could not be had. Only io_uring is
+    /// given up for another: where rings are forbidden (`EPERM`, `EACCES`: a
+    /// sandbox, `kernel.io_uring_disabled`), unknown (`ENOSYS`), too old, or
+    /// larger than the memory that may be locked (`ENOMEM`).
+    ///
+    /// ```
+    /// use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new(BackendKind::Poll, Sys::new(Clock::real(), None))?;
+    /// assert!(backend.refusal().is_none());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn refusal(&self) -> Option<&io::Error> {
+        self.refusal.as_ref()
     }
 
     /// The system and clock this backend uses.
@@ -317,11 +387,13 @@ impl Backend {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn waiter(&self) -> Waiter {
-        Waiter(match &self.0 {
+        Waiter(match &self.inner {
             #[cfg(target_os = "linux")]
             Kind::Epoll(backend) => WaiterKind::Epoll(backend.waiter()),
             #[cfg(windows)]
             Kind::Iocp(backend) => WaiterKind::Iocp(backend.waiter()),
+            #[cfg(target_os = "linux")]
+            Kind::Uring(backend) => WaiterKind::Uring(backend.waiter()),
             Kind::Poll(backend) => WaiterKind::Poll(backend.waiter()),
             Kind::Simulated(backend) => WaiterKind::Simulated(backend.waiter()),
         })
@@ -407,8 +479,8 @@ impl Backend {
         each!(self, backend => backend.cancel(port, kind))
     }
 
-    /// Operations whose memory is the kernel's now: those of completion ports
-    /// that were begun and are not home, also of ports that were closed. A
+    /// Operations whose memory is the kernel's now: those of io_uring and of
+    /// completion ports that were begun and are not home, also of ports that were closed. A
     /// backend that tells readiness gives the kernel nothing to keep.
     ///
     /// ```
@@ -418,7 +490,9 @@ impl Backend {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn under_way(&self) -> usize {
-        match &self.0 {
+        match &self.inner {
+            #[cfg(target_os = "linux")]
+            Kind::Uring(backend) => backend.under_way(),
             #[cfg(windows)]
             Kind::Iocp(backend) => backend.under_way(),
             _ => 0,
@@ -673,13 +747,17 @@ impl Backend {
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
-        match (&self.0, &mut waiter.0) {
+        match (&self.inner, &mut waiter.0) {
             #[cfg(target_os = "linux")]
             (Kind::Epoll(backend), WaiterKind::Epoll(waiter)) => {
                 backend.wait(waiter, timeout, events)
             }
             #[cfg(windows)]
             (Kind::Iocp(backend), WaiterKind::Iocp(waiter)) => {
+                backend.wait(waiter, timeout, events)
+            }
+            #[cfg(target_os = "linux")]
+            (Kind::Uring(backend), WaiterKind::Uring(waiter)) => {
                 backend.wait(waiter, timeout, events)
             }
             (Kind::Poll(backend), WaiterKind::Poll(waiter)) => {

@@ -136,7 +136,7 @@ impl Backend {
                 }
                 self.taken(port.fd.as_raw_fd());
             }
-            What::Done(completion) => sink(*completion),
+            What::Done(completion) => sink(completion),
             What::Wake => {}
         }
     }

@@ -30,6 +30,7 @@ const SHOTS: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Backend {
     sys: Sys,
+    seed: u64,
     /// What really moves the bytes.
     kernel: poll::Backend,
     state: Mutex<State>,
@@ -77,6 +78,7 @@ impl Backend {
         let kernel_sys = sys.or_faults(Arc::new(FaultPlan::new(seed, rules)));
         Ok(Self {
             sys,
+            seed,
             kernel: poll::Backend::new(kernel_sys, shared)?,
             state: Mutex::new(State {
                 random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -86,6 +88,10 @@ impl Backend {
                 asleep: false,
             }),
         })
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(super) fn sys(&self) -> &Sys {
@@ -161,7 +167,7 @@ impl Backend {
 
     pub(super) fn event(&self, _: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
         if let What::Done(completion) = what {
-            sink(*completion);
+            sink(completion);
         }
     }
 
@@ -360,7 +366,7 @@ impl State {
             }
             events.push(Event {
                 token: held.token,
-                what: What::Done(Box::new(held.completion)),
+                what: What::Done(held.completion),
             });
         }
         self.held = kept;

@@ -6,9 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use socket2::SockAddr;
-
 use super::{Call, Fault, Sys, verdict};
+use crate::op::OpKind;
 
 /// Whether epoll_pwait2 (Linux 5.11) has answered `ENOSYS` or been refused by
 /// a sandbox: then timeouts have milliseconds, rounded up.
@@ -78,6 +77,31 @@ impl Sys {
         }
     }
 
+    /// The fault that an operation meets which the kernel does by itself.
+    #[inline]
+    pub(crate) fn strike_op(&self, kind: OpKind) -> Option<Fault> {
+        self.strike(match kind {
+            OpKind::Receive => Call::Receive,
+            OpKind::Send => Call::Send,
+            OpKind::Accept => Call::Accept,
+            OpKind::Connect => Call::Connect,
+        })
+    }
+
+    /// Whether a wait may begin: false when a signal ends it at once.
+    #[inline]
+    pub(crate) fn strike_wait(&self) -> io::Result<bool> {
+        match self.strike(Call::Wait) {
+            Some(Fault::Errno(libc::EINTR)) => Ok(false),
+            fault => verdict(fault).map(|()| true),
+        }
+    }
+
+    /// The fault that the making of a ring meets.
+    pub(crate) fn strike_ring(&self) -> io::Result<()> {
+        verdict(self.strike(Call::WaiterCreate))
+    }
+
     /// A counter that wakes whoever waits for it: `eventfd(2)`.
     pub(crate) fn eventfd(&self) -> io::Result<OwnedFd> {
         let raw = self.call(Call::WakeCreate, || {
@@ -89,22 +113,15 @@ impl Sys {
     }
 
     /// Takes a pending connection, close-on-exec and non-blocking.
-    pub(crate) fn accept(&self, fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
-        // SAFETY: accept4 writes an address into the storage and its length
-        // beside it, and the descriptor it answers is open and ours alone.
-        unsafe {
-            SockAddr::try_init(|storage, len| {
-                let raw = self.call(Call::Accept, || {
-                    libc::accept4(
-                        fd.as_raw_fd(),
-                        storage.cast(),
-                        len,
-                        libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-                    )
-                })?;
-                Ok(OwnedFd::from_raw_fd(raw))
-            })
-        }
+    pub(crate) fn accept(&self, fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        let (raw, nobody) = (fd.as_raw_fd(), std::ptr::null_mut());
+        let raw = self.call(Call::Accept, || {
+            // SAFETY: without room for an address accept4 writes none.
+            unsafe { libc::accept4(raw, nobody, std::ptr::null_mut(), flags) }
+        })?;
+        // SAFETY: just opened, so open and ours alone.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
     }
 
     /// Sends a piece of a file without bringing it into user memory:
@@ -165,6 +182,22 @@ fn wait_coarse(
     });
     // SAFETY: `events` has room for `capacity` entries.
     unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), capacity, millis) }
+}
+
+/// Whether a descriptor can be polled, as epoll_ctl(2) would say: a plain file
+/// or a folder cannot (`EPERM`), nor what is not open (`EBADF`).
+pub(crate) fn check_pollable(fd: RawFd) -> io::Result<()> {
+    // SAFETY: a zeroed stat is only room for the answer.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` has room for the answer; a number that is not open is an
+    // error, no harm.
+    if unsafe { libc::fstat(fd, &raw mut stat) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EPERM)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the kernel does not know the call, or a sandbox does not let it pass.

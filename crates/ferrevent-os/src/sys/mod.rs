@@ -22,6 +22,10 @@ mod portable;
 #[cfg(windows)]
 pub(crate) mod status;
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux::check_pollable;
+pub(crate) use portable::gone;
+
 use std::io;
 use std::sync::Arc;
 
@@ -113,7 +117,7 @@ impl Sys {
                 None => len,
                 Some(Fault::Short(limit)) => limit.clamp(1, len.max(1)).min(len),
                 Some(Fault::Errno(errno::EINTR)) => continue,
-                Some(Fault::Errno(errno)) => return Err(portable::gone(fd, errno)),
+                Some(Fault::Errno(errno)) => return Err(gone(fd, errno)),
             };
             let moved = attempt(limit);
             match usize::try_from(moved) {

@@ -237,42 +237,6 @@ impl Sys {
         begun(answer != 0)
     }
 
-    /// Who connected, from what AcceptEx wrote.
-    pub(crate) fn accepted_peer(addresses: &Addresses) -> io::Result<SockAddr> {
-        let read = extensions()?.addresses;
-        let room = ADDRESS_ROOM as u32;
-        let (mut local, mut peer) = (ptr::null_mut(), ptr::null_mut());
-        let (mut local_len, mut peer_len) = (0, 0);
-        // SAFETY: the block is as AcceptEx was given it, and the pointers that
-        // are written point into it.
-        unsafe {
-            read(
-                addresses.0.as_ptr().cast(),
-                0,
-                room,
-                room,
-                &raw mut local,
-                &raw mut local_len,
-                &raw mut peer,
-                &raw mut peer_len,
-            );
-        }
-        let len = usize::try_from(peer_len).unwrap_or(0);
-        if peer.is_null() || len > size_of::<WinSock::SOCKADDR_STORAGE>() {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        // SAFETY: `peer` points to `len` bytes of the block, and the storage
-        // has room for them.
-        let ((), address) = unsafe {
-            SockAddr::try_init(|storage, storage_len| {
-                ptr::copy_nonoverlapping(peer.cast::<u8>(), storage.cast(), len);
-                *storage_len = peer_len;
-                Ok(())
-            })?
-        };
-        Ok(address)
-    }
-
     /// Makes what AcceptEx filled a whole socket: without
     /// `SO_UPDATE_ACCEPT_CONTEXT` it has no names and no shutdown.
     pub(crate) fn accepted(
@@ -439,22 +403,10 @@ type ConnectEx = unsafe extern "system" fn(
     *mut OVERLAPPED,
 ) -> windows_sys::core::BOOL;
 
-type ReadAddresses = unsafe extern "system" fn(
-    *const core::ffi::c_void,
-    u32,
-    u32,
-    u32,
-    *mut *mut WinSock::SOCKADDR,
-    *mut i32,
-    *mut *mut WinSock::SOCKADDR,
-    *mut i32,
-);
-
 /// The calls that are not in the library but in the provider.
 struct Extensions {
     accept: AcceptEx,
     connect: ConnectEx,
-    addresses: ReadAddresses,
 }
 
 fn extensions() -> io::Result<&'static Extensions> {
@@ -465,13 +417,11 @@ fn extensions() -> io::Result<&'static Extensions> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     let accept = extension(socket.as_fd(), &WinSock::WSAID_ACCEPTEX)?;
     let connect = extension(socket.as_fd(), &WinSock::WSAID_CONNECTEX)?;
-    let addresses = extension(socket.as_fd(), &WinSock::WSAID_GETACCEPTEXSOCKADDRS)?;
     // SAFETY: each address is that of the function which its name stands for.
     let fresh = unsafe {
         Extensions {
             accept: std::mem::transmute::<usize, AcceptEx>(accept),
             connect: std::mem::transmute::<usize, ConnectEx>(connect),
-            addresses: std::mem::transmute::<usize, ReadAddresses>(addresses),
         }
     };
     Ok(EXTENSIONS.get_or_init(|| fresh))

@@ -151,16 +151,16 @@ impl Sys {
 
     /// Takes a pending connection, close-on-exec and non-blocking.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn accept(&self, fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+    pub(crate) fn accept(&self, fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         loop {
             match self.strike(Call::Accept) {
                 Some(Fault::Errno(errno::EINTR)) => continue,
                 fault => verdict(fault)?,
             }
             match SockRef::from(&fd).accept() {
-                Ok((socket, address)) => {
+                Ok((socket, _)) => {
                     socket.set_nonblocking(true)?;
-                    return Ok((socket.into(), address));
+                    return Ok(socket.into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -185,7 +185,7 @@ impl Sys {
 
 /// An injected error. Where it says that the connection is gone, it is gone:
 /// what came is still there, and then the end, on both sides.
-pub(super) fn gone(fd: BorrowedFd<'_>, errno: i32) -> io::Error {
+pub(crate) fn gone(fd: BorrowedFd<'_>, errno: i32) -> io::Error {
     if matches!(
         errno,
         errno::ECONNRESET | errno::EPIPE | errno::ENOTCONN | errno::ETIMEDOUT

@@ -181,7 +181,7 @@ impl Builder {
         };
         let sys = Sys::new(self.clock.unwrap_or_else(Clock::real), self.faults);
         let backend = Arc::new(open(kind, sys)?);
-        let inner = Inner::new(Arc::clone(&backend), kind, self.priorities.max(1));
+        let inner = Inner::new(Arc::clone(&backend), self.priorities.max(1));
         Ok((inner, backend))
     }
 }
@@ -367,6 +367,9 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_trouble(&mut self, hook: impl Fn(&Trouble) + 'static) {
+        if let Some(trouble) = Trouble::of_backend(&self.backend) {
+            hook(&trouble);
+        }
         self.inner.trouble = Some(Arc::new(hook));
     }
 

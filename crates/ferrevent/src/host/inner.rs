@@ -57,11 +57,11 @@ impl<M: Mode> Factory<M> {
 }
 
 impl<M: Mode> Inner<M> {
-    pub(crate) fn new(backend: Arc<Backend>, kind: BackendKind, priorities: u8) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, priorities: u8) -> Self {
         Self {
+            kind: backend.kind(),
             mailbox: Arc::new(Mailbox::new(Arc::clone(&backend))),
             engine: Engine::new(backend, priorities),
-            kind,
             stop: Stop::No,
             trouble: None,
             signals: None,

@@ -11,8 +11,8 @@ mod tell;
 use std::io;
 use std::sync::Arc;
 
-use ferrevent_os::Token;
 use ferrevent_os::sys::Sys;
+use ferrevent_os::{Backend, BackendKind, Token};
 
 use crate::Readiness;
 use crate::engine::StreamEntry;
@@ -118,9 +118,22 @@ pub enum Trouble {
     /// A handler factory, timer or watch panicked, with this message, and was
     /// removed.
     Panicked(String),
+    /// The backend that was asked for cannot be had, for this reason, and
+    /// this one does the work. Told when a hook is set, once.
+    FellBack(BackendKind, io::Error),
 }
 
 impl Trouble {
+    /// Of a backend that is not the one that was asked for.
+    pub(crate) fn of_backend(backend: &Backend) -> Option<Self> {
+        let refusal = backend.refusal()?;
+        let error = match refusal.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::new(refusal.kind(), refusal.to_string()),
+        };
+        Some(Trouble::FellBack(backend.kind(), error))
+    }
+
     pub(crate) fn of_listener(token: Token, error: io::Error, resting: bool) -> Self {
         if resting {
             Trouble::Resting(ListenerId(token), error)

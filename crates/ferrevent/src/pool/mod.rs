@@ -144,6 +144,10 @@ impl Pool {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn on_trouble(&self, hook: impl Fn(&Trouble) + Send + Sync + 'static) {
+        let backend = self.core.with(|inner| Arc::clone(inner.engine.backend()));
+        if let Some(trouble) = Trouble::of_backend(&backend) {
+            hook(&trouble);
+        }
         let old = self
             .core
             .with(|inner| inner.trouble.replace(Arc::new(hook)));

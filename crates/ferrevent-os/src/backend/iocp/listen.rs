@@ -147,11 +147,8 @@ impl Backend {
         let Body::Accept(accepting) = operation.body else {
             return Ok(None);
         };
-        let peer = crate::sys::Sys::accepted_peer(&accepting.addresses);
-        Ok(Some(peer.map(|peer| Accepted {
-            fd: accepting.socket,
-            peer: Box::new(peer),
-        })))
+        let fd = accepting.socket;
+        Ok(Some(Ok(Accepted { fd })))
     }
 
     /// Makes a connection whole, with what its listener hands down.

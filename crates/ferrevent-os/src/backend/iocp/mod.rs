@@ -154,7 +154,7 @@ impl Backend {
                 port.ready = port.ready.with(ready);
                 self.go_on_receiving(port, sink);
             }
-            What::Done(completion) => self.done(port, *completion, sink),
+            What::Done(completion) => self.done(port, completion, sink),
             What::Wake => {}
         }
     }
@@ -270,23 +270,16 @@ impl Backend {
         let token = operation.token;
         let what = match (operation.body, outcome) {
             (Body::Probe, Ok(())) => What::Ready(Readiness::READ),
-            (Body::Probe, Err(error)) => What::Done(Box::new(Op::Receive.fail(error))),
-            (Body::Send(_), outcome) => {
-                What::Done(Box::new(Completion::Sent(outcome.map(|()| bytes))))
-            }
+            (Body::Probe, Err(error)) => What::Done(Op::Receive.fail(error)),
+            (Body::Send(_), outcome) => What::Done(Completion::Sent(outcome.map(|()| bytes))),
             (Body::Accept(accepting), outcome) => {
-                let result = outcome.and_then(|()| {
-                    Ok(Accepted {
-                        peer: Box::new(Sys::accepted_peer(&accepting.addresses)?),
-                        fd: accepting.socket,
-                    })
-                });
-                What::Done(Box::new(Completion::Accepted {
-                    result,
+                let fd = accepting.socket;
+                What::Done(Completion::Accepted {
+                    result: outcome.map(|()| Accepted { fd }),
                     armed: true,
-                }))
+                })
             }
-            (Body::Connect(_), outcome) => What::Done(Box::new(Completion::Connected(outcome))),
+            (Body::Connect(_), outcome) => What::Done(Completion::Connected(outcome)),
             (Body::Poll(polling), outcome) => {
                 self.watches
                     .came_home(&self.sys, &self.queue, &polling, token, outcome, events);

@@ -1,0 +1,126 @@
+//! What the backend keeps of every port and watch: which of its operations
+//! are in flight, and what the kernel may still touch. A slot is used again
+//! only when the last of its operations has completed, so a completion never
+//! finds another's.
+
+use std::os::fd::RawFd;
+
+use ferrevent_core::buffer::Pinned;
+use socket2::SockAddr;
+
+use crate::op::Token;
+
+/// A slot's number; `Port` keeps it.
+pub(super) type Index = u32;
+
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<Index>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) token: Token,
+    pub(super) fd: RawFd,
+    /// One bit for each kind of operation in flight.
+    pub(super) in_flight: u8,
+    /// One bit for each that was asked to end.
+    pub(super) ending: u8,
+    /// Its owner has gone: what completes is told to nobody.
+    pub(super) closed: bool,
+    /// Its last receive filled a whole block.
+    pub(super) bulk: bool,
+    pub(super) watch: Watch,
+    pub(super) held: Held,
+}
+
+/// What the kernel reads from while an operation is in flight.
+#[derive(Debug, Default)]
+pub(super) enum Held {
+    #[default]
+    Nothing,
+    Bytes(Box<Sending>),
+    Address(Box<SockAddr>),
+}
+
+/// A send in flight.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) bytes: Pinned,
+    /// What sendmsg(2) takes, for several pieces.
+    pub(super) message: Option<Box<super::Message>>,
+    /// Bytes that are to be sent of these.
+    pub(super) len: usize,
+}
+
+/// What is asked for of a watched descriptor; zero for a port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watch {
+    pub(super) interest: u16,
+    pub(super) edge: bool,
+}
+
+impl Slot {
+    fn new(token: Token, fd: RawFd) -> Self {
+        Self {
+            token,
+            fd,
+            in_flight: 0,
+            ending: 0,
+            closed: false,
+            bulk: false,
+            watch: Watch::default(),
+            held: Held::Nothing,
+        }
+    }
+
+    pub(super) fn is_watch(&self) -> bool {
+        self.watch.interest != 0
+    }
+}
+
+impl Slots {
+    pub(super) fn add(&mut self, token: Token, fd: RawFd) -> Index {
+        let slot = Slot::new(token, fd);
+        if let Some(index) = self.free.pop() {
+            self.slots[index as usize] = slot;
+            return index;
+        }
+        if self.slots.len() == self.slots.capacity() {
+            // By an eighth, as the engine's table grows.
+            self.slots.reserve_exact((self.slots.len() / 8).max(16));
+        }
+        self.slots.push(slot);
+        self.slots.len() as Index - 1
+    }
+
+    #[inline]
+    pub(super) fn get(&mut self, index: Index) -> Option<&mut Slot> {
+        self.slots.get_mut(index as usize)
+    }
+
+    /// Frees a slot that nobody and nothing needs any more.
+    #[inline]
+    pub(super) fn release(&mut self, index: Index) {
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.closed
+            && slot.in_flight == 0
+            && slot.fd >= 0
+        {
+            slot.fd = -1;
+            slot.held = Held::Nothing;
+            self.free.push(index);
+        }
+    }
+
+    /// Operations in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        let each = self.slots.iter().map(|slot| slot.in_flight.count_ones());
+        each.sum::<u32>() as usize
+    }
+
+    pub(super) fn iter(&mut self) -> impl Iterator<Item = (Index, &mut Slot)> {
+        (0..).zip(self.slots.iter_mut())
+    }
+}

@@ -1,0 +1,576 @@
+//! What the lock guards: the queue, the slots, the buffers.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrevent_core::buffer::Pinned;
+use io_uring::types::Fd;
+use io_uring::{opcode, squeue};
+use socket2::SockAddr;
+
+use super::buffers::{Buffers, GROUP};
+use super::ring::Ring;
+use super::slots::{Held, Index, Sending, Slots};
+use super::{Message, PIECES};
+use crate::backend::Event;
+use crate::op::{Op, OpKind};
+use crate::port::{Port, PortKind, Readiness};
+use crate::sys::Sys;
+
+/// What a completion is of: the low bits of its user data; the slot's index
+/// is above them.
+pub(super) mod kind {
+    /// Nobody waits for it.
+    pub(crate) const NOTHING: u8 = 0;
+    pub(crate) const RECEIVE: u8 = 1;
+    pub(crate) const SEND: u8 = 2;
+    pub(crate) const ACCEPT: u8 = 3;
+    pub(crate) const CONNECT: u8 = 4;
+    /// Readiness to read or to write, of a port.
+    pub(crate) const READ: u8 = 5;
+    pub(crate) const WRITE: u8 = 6;
+    /// Readiness of a watched descriptor.
+    pub(crate) const WATCH: u8 = 7;
+    /// The wake-up counter.
+    pub(crate) const WAKE: u8 = 8;
+
+    pub(crate) const ALL: std::ops::RangeInclusive<u8> = RECEIVE..=WATCH;
+}
+
+const KIND_BITS: u32 = 4;
+
+/// Bytes that one receive brings before it has to be asked for again.
+const CAP: u32 = 64 * 1024;
+
+/// What is done without though the kernel may have it, for tests of the ways
+/// of older kernels: `FERREVENT_URING_WITHOUT=multishot,room`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Without {
+    /// No multishot receives and accepts, no provided buffers (before 6.0).
+    multishot: bool,
+    /// No cap on what a receive brings (before 6.17).
+    cap: bool,
+    /// No room: four submissions, eight completions, one buffer.
+    room: bool,
+}
+
+impl Without {
+    pub(super) fn from_environment() -> Self {
+        let names = std::env::var("FERREVENT_URING_WITHOUT").unwrap_or_default();
+        let has = |name: &str| names.split(',').any(|it| it == name);
+        Self {
+            multishot: has("multishot"),
+            cap: has("cap"),
+            room: has("room"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    // The ring goes first: the kernel lets go of the rest with it.
+    ring: Arc<Ring>,
+    pub(super) buffers: Option<Buffers>,
+    pub(super) slots: Slots,
+    /// Submissions that found no room in the ring's queue.
+    backlog: VecDeque<squeue::Entry>,
+    /// Closed, but named by submissions that the kernel has not taken.
+    closing: Vec<OwnedFd>,
+    /// Watches by descriptor, and those whose level is to be asked for again.
+    pub(super) watches: HashMap<RawFd, Index>,
+    pub(super) again: Vec<Index>,
+    /// What came while nobody waited.
+    ready: Vec<Event>,
+    /// Somebody is in the kernel, or about to be.
+    asleep: bool,
+    wake: RawFd,
+    pub(super) shared: bool,
+    without: Without,
+    /// Receives can be capped, as far as is known.
+    pub(super) capped: bool,
+}
+
+impl State {
+    pub(super) fn new(sys: &Sys, wake: RawFd, shared: bool, without: Without) -> io::Result<Self> {
+        sys.strike_ring()?;
+        let ring = Ring::new(shared, without.room)?;
+        let buffers = lend(&ring, without);
+        let mut state = Self {
+            ring: Arc::new(ring),
+            buffers,
+            slots: Slots::default(),
+            backlog: VecDeque::new(),
+            closing: Vec::new(),
+            watches: HashMap::new(),
+            again: Vec::new(),
+            ready: Vec::new(),
+            asleep: false,
+            wake,
+            shared,
+            without,
+            capped: !without.cap,
+        };
+        state.listen_for_wakes();
+        Ok(state)
+    }
+
+    /// Whether an operation goes by completion or by readiness.
+    #[inline]
+    pub(super) fn by_completion(&self, kind: PortKind, op: &Op) -> bool {
+        if !matches!(kind, PortKind::Tcp | PortKind::Unix | PortKind::Listener) {
+            // A socket is told apart by its kind before it is connected too.
+            return matches!(op, Op::Connect(_)) && kind != PortKind::File;
+        }
+        match op {
+            Op::Receive | Op::Accept => self.buffers.is_some(),
+            // A file's bytes are never in our memory.
+            Op::Send(bytes) => bytes.file_range().is_none(),
+            Op::Connect(_) => true,
+        }
+    }
+
+    /// Receives until it is told to end, but no more than [`CAP`] bytes: a
+    /// reader that falls behind is to be heard before much more has come. A
+    /// kernel that knows no cap receives once at a time while much comes.
+    pub(super) fn receive(&mut self, index: Index) {
+        let capped = self.capped;
+        let bulk = self.slots.get(index).is_some_and(|slot| slot.bulk);
+        self.begin(index, kind::RECEIVE, |fd| {
+            if capped {
+                cap(opcode::RecvMulti::new(Fd(fd), GROUP).build(), CAP)
+            } else if bulk {
+                opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
+                    .buf_group(GROUP)
+                    .build()
+                    .flags(squeue::Flags::BUFFER_SELECT)
+            } else {
+                opcode::RecvMulti::new(Fd(fd), GROUP).build()
+            }
+        });
+    }
+
+    /// The kernel found no buffer, or is said to.
+    pub(super) fn ran_dry(&mut self) {
+        if let Some(buffers) = &mut self.buffers {
+            buffers.ran_out();
+        }
+    }
+
+    pub(super) fn accept(&mut self, index: Index) {
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        self.begin(index, kind::ACCEPT, |fd| {
+            opcode::AcceptMulti::new(Fd(fd)).flags(flags).build()
+        });
+    }
+
+    pub(super) fn connect(&mut self, index: Index, address: Box<SockAddr>) {
+        let (start, len) = (address.as_ptr().cast(), address.len());
+        if let Some(slot) = self.slots.get(index) {
+            slot.held = Held::Address(address);
+        }
+        self.begin(index, kind::CONNECT, |fd| {
+            opcode::Connect::new(Fd(fd), start, len).build()
+        });
+    }
+
+    pub(super) fn send(&mut self, index: Index, bytes: Pinned, limit: usize) {
+        let mut sending = Box::new(Sending {
+            len: bytes.len().min(limit),
+            bytes,
+            message: None,
+        });
+        let single = sending.bytes.single().map(<[u8]>::as_ptr);
+        let len = u32::try_from(sending.len).unwrap_or(u32::MAX);
+        match single {
+            Some(start) => self.begin(index, kind::SEND, |fd| {
+                opcode::Send::new(Fd(fd), start, len)
+                    .flags(libc::MSG_NOSIGNAL)
+                    .build()
+            }),
+            None => {
+                let message = sending.message.insert(Message::of(&sending.bytes, limit));
+                let header = &raw const message.header;
+                self.begin(index, kind::SEND, |fd| {
+                    opcode::SendMsg::new(Fd(fd), header)
+                        .flags(libc::MSG_NOSIGNAL as u32)
+                        .build()
+                });
+            }
+        }
+        if let Some(slot) = self.slots.get(index) {
+            slot.held = Held::Bytes(sending);
+        }
+    }
+
+    /// Asks for the readiness that a port's waiting operations need.
+    pub(super) fn poll_for(&mut self, port: &Port) {
+        let interest = port.interest();
+        for (readiness, kind) in [
+            (Readiness::READ, kind::READ),
+            (Readiness::WRITE, kind::WRITE),
+        ] {
+            let asked = self.slots.get(port.slot).map_or(0, |slot| slot.in_flight) & bit(kind);
+            if interest.any(readiness) && asked == 0 {
+                self.poll(port.slot, kind);
+            }
+        }
+    }
+
+    /// Asks for readiness of this kind.
+    pub(super) fn poll(&mut self, index: Index, kind: u8) {
+        let events = match kind {
+            kind::READ => libc::POLLIN | libc::POLLRDHUP,
+            kind::WRITE => libc::POLLOUT,
+            _ => return self.poll_watch(index),
+        };
+        self.begin(index, kind, |fd| {
+            opcode::PollAdd::new(Fd(fd), events as u32).build()
+        });
+    }
+
+    /// Asks for an operation to end; its completion tells when it has.
+    pub(super) fn cancel(&mut self, index: Index, op: OpKind) {
+        let kind = match op {
+            OpKind::Receive => kind::RECEIVE,
+            OpKind::Send => kind::SEND,
+            OpKind::Accept => kind::ACCEPT,
+            OpKind::Connect => kind::CONNECT,
+        };
+        self.end(index, kind);
+    }
+
+    /// Ends whatever is in flight on a slot, and frees it when that has ended.
+    /// The descriptor is closed when the kernel has been told.
+    pub(super) fn close(&mut self, index: Index, fd: Option<OwnedFd>) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        slot.closed = true;
+        if !self.ring.is_enabled() {
+            // The kernel knows of none of it yet.
+            slot.in_flight = 0;
+            self.backlog
+                .retain(|entry| parse(entry.get_user_data()).0 != index);
+        }
+        if slot.in_flight == 0 {
+            self.slots.release(index);
+            return;
+        }
+        for kind in kind::ALL {
+            self.end(index, kind);
+        }
+        self.closing.extend(fd);
+    }
+
+    pub(super) fn end(&mut self, index: Index, kind: u8) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        if slot.in_flight & bit(kind) == 0 || slot.ending & bit(kind) != 0 {
+            return;
+        }
+        slot.ending |= bit(kind);
+        let entry = opcode::AsyncCancel::new(user_data(index, kind)).build();
+        self.push(entry.user_data(kind::NOTHING.into()));
+    }
+
+    /// Submits an operation of a slot.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        index: Index,
+        kind: u8,
+        entry: impl FnOnce(RawFd) -> squeue::Entry,
+    ) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        debug_assert!(slot.in_flight & bit(kind) == 0, "submitted twice");
+        slot.in_flight |= bit(kind);
+        slot.ending &= !bit(kind);
+        let entry = entry(slot.fd).user_data(user_data(index, kind));
+        self.push(entry);
+    }
+
+    pub(super) fn listen_for_wakes(&mut self) {
+        let entry = opcode::PollAdd::new(Fd(self.wake), libc::POLLIN as u32).multi(true);
+        self.push(entry.build().user_data(kind::WAKE.into()));
+    }
+
+    #[inline]
+    fn push(&mut self, entry: squeue::Entry) {
+        // SAFETY: whoever calls holds the lock that this state is in. What
+        // entries point to is in a slot until the completion.
+        let room = self.backlog.is_empty()
+            && self.ring.is_enabled()
+            && self.ring.is_ours()
+            && unsafe { self.ring.push(&entry) };
+        if !room {
+            self.backlog.push_back(entry);
+        }
+    }
+
+    /// Fills the queue from the backlog; true when some of it is left.
+    pub(super) fn fill(&mut self) -> bool {
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: as in `push`.
+            if !unsafe { self.ring.push(entry) } {
+                return true;
+            }
+            self.backlog.pop_front();
+        }
+        false
+    }
+
+    /// Gets a ring of this process and this thread, and asks again for the
+    /// levels that were told.
+    pub(super) fn begin_turn(&mut self) -> io::Result<()> {
+        if !self.ring.is_ours() {
+            self.revive()?;
+        } else if !self.ring.is_enabled() {
+            match Arc::get_mut(&mut self.ring) {
+                Some(ring) => ring.enable()?,
+                None => self.revive()?,
+            }
+        }
+        if !self.shared {
+            for index in std::mem::take(&mut self.again) {
+                self.poll_watch(index);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_ready(&mut self, events: &mut Vec<Event>) {
+        events.append(&mut self.ready);
+    }
+
+    /// About to enter the kernel: with what, and what may be closed after.
+    pub(super) fn depart(&mut self, sleeps: bool) -> (Arc<Ring>, u32, Vec<OwnedFd>) {
+        self.asleep = sleeps;
+        // SAFETY: as in `push`.
+        let submit = unsafe { self.ring.unsubmitted() };
+        let closing = std::mem::take(&mut self.closing);
+        (Arc::clone(&self.ring), submit, closing)
+    }
+
+    /// Back from the kernel.
+    pub(super) fn arrive(&mut self, closing: Vec<OwnedFd>) {
+        self.asleep = false;
+        // SAFETY: as in `push`.
+        if unsafe { self.ring.unsubmitted() } > 0 || !self.backlog.is_empty() {
+            // Not everything was taken: they may still be named.
+            self.closing.extend(closing);
+        }
+    }
+
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
+    /// Tells the kernel at once, without waiting. False when something is left
+    /// untold: that goes with the next wait.
+    pub(super) fn flush(&mut self) -> bool {
+        if !self.ring.is_ours() || !self.ring.is_enabled() {
+            return false;
+        }
+        loop {
+            let more = self.fill();
+            let (asleep, (ring, submit, closing)) = (self.asleep, self.depart(false));
+            if submit > 0 {
+                // What it did not take is seen below, whatever the reason.
+                let _ = ring.enter(submit, 0, None);
+            }
+            self.arrive(closing);
+            self.asleep = asleep;
+            // SAFETY: as in `push`.
+            let left = unsafe { self.ring.unsubmitted() };
+            if left > 0 || !more {
+                return left == 0;
+            }
+        }
+    }
+
+    /// A new ring, for the child of a fork or for another thread: what was in
+    /// flight is asked for again.
+    pub(super) fn revive(&mut self) -> io::Result<()> {
+        let mut ring = Ring::new(self.shared, self.without.room)?;
+        ring.enable()?;
+        let buffers = lend(&ring, self.without);
+        let foreign = !self.ring.is_ours();
+        if !foreign {
+            // What came for the old one is told.
+            let mut events = std::mem::take(&mut self.ready);
+            self.complete(&mut events);
+            self.ready = events;
+        }
+        let old = std::mem::replace(&mut self.ring, Arc::new(ring));
+        drop(old);
+        if foreign {
+            // The parent's kernel fills the parent's copies.
+            self.buffers = buffers;
+        } else {
+            // The kernel may fill them until it has noticed.
+            std::mem::forget(std::mem::replace(&mut self.buffers, buffers));
+        }
+        self.backlog.clear();
+        self.closing.clear();
+        self.listen_for_wakes();
+        self.ask_again();
+        Ok(())
+    }
+
+    fn ask_again(&mut self) {
+        let flying: Vec<(Index, u8)> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.fd >= 0)
+            .map(|(index, slot)| (index, std::mem::take(&mut slot.in_flight)))
+            .collect();
+        for (index, in_flight) in flying {
+            self.slots.release(index);
+            for kind in kind::ALL {
+                if in_flight & bit(kind) != 0 {
+                    self.begin_again(index, kind);
+                }
+            }
+        }
+    }
+
+    fn begin_again(&mut self, index: Index, kind: u8) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        if slot.closed {
+            return;
+        }
+        let held = std::mem::take(&mut slot.held);
+        match (kind, held) {
+            (kind::RECEIVE, _) => self.receive(index),
+            (kind::ACCEPT, _) => self.accept(index),
+            (kind::CONNECT, Held::Address(address)) => self.connect(index, address),
+            (kind::SEND, Held::Bytes(sending)) => {
+                self.send(index, sending.bytes, sending.len);
+            }
+            (kind::READ | kind::WRITE | kind::WATCH, held) => {
+                slot.held = held;
+                self.poll(index, kind);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends every operation and sees to it that each has ended: then the
+    /// kernel touches nothing of ours any more.
+    pub(super) fn end_all(&mut self) {
+        if self.ring.is_ours() && self.ring.is_enabled() && !self.try_to_end_all() {
+            // It may write into what it was lent, or read what it was to
+            // send, at any time: nobody else gets that memory.
+            std::mem::forget(self.buffers.take());
+            for (_, slot) in self.slots.iter() {
+                std::mem::forget(std::mem::take(&mut slot.held));
+            }
+        }
+        self.closing.clear();
+    }
+
+    fn try_to_end_all(&mut self) -> bool {
+        /// Tries, and how long each waits: what another thread submitted
+        /// ends by way of that thread.
+        const TRIES: u32 = 50;
+        const WAIT: Duration = Duration::from_millis(10);
+        for (_, slot) in self.slots.iter() {
+            // Nothing is begun again, and nobody is told.
+            slot.closed = true;
+        }
+        self.flush();
+        let every = || io_uring::types::CancelBuilder::any();
+        for _ in 0..TRIES {
+            let ring = Arc::clone(&self.ring);
+            let ended = ring.inner().submitter().register_sync_cancel(None, every());
+            let failed = |error: &io::Error| error.raw_os_error() != Some(libc::ENOENT);
+            if ended.is_err_and(|error| failed(&error)) || ring.enter(0, 0, None).is_err() {
+                return false;
+            }
+            self.complete(&mut Vec::new());
+            if self.slots.iter().all(|(_, slot)| slot.in_flight == 0) {
+                return true;
+            }
+            let _ = ring.enter(0, 1, Some(WAIT));
+        }
+        false
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+}
+
+/// Lends buffers, where the kernel takes them and has multishot receives.
+fn lend(ring: &Ring, without: Without) -> Option<Buffers> {
+    if without.multishot || !has_multishot(ring) {
+        return None;
+    }
+    Buffers::new(ring, without.room).ok()
+}
+
+/// Whether receives can be multishot (6.0): no probe tells, but the zero-copy
+/// send came with the same release.
+fn has_multishot(ring: &Ring) -> bool {
+    let mut probe = io_uring::Probe::new();
+    ring.inner().submitter().register_probe(&mut probe).is_ok()
+        && probe.is_supported(opcode::SendZc::CODE)
+}
+
+/// Limits what a multishot receive brings (`optlen`, io_uring_enter(2)).
+fn cap(mut entry: squeue::Entry, bytes: u32) -> squeue::Entry {
+    const OPTLEN: usize = 44;
+    const { assert!(size_of::<squeue::Entry>() == 64) };
+    // SAFETY: an entry is a `struct io_uring_sqe` of 64 bytes, aligned to
+    // eight, and its 32-bit field `optlen` begins at byte 44; the crate has no
+    // name for it yet.
+    unsafe {
+        (&raw mut entry)
+            .cast::<u8>()
+            .add(OPTLEN)
+            .cast::<u32>()
+            .write(bytes);
+    }
+    entry
+}
+
+impl Message {
+    fn of(bytes: &Pinned, limit: usize) -> Box<Self> {
+        let mut slices = [io::IoSlice::new(&[]); PIECES];
+        let count = bytes.io_slices(0, &mut slices);
+        // SAFETY: a zeroed msghdr is a valid empty one, and so is an iovec.
+        let mut message: Box<Self> = Box::new(unsafe { std::mem::zeroed() });
+        let mut left = limit;
+        for (piece, slice) in message.pieces.iter_mut().zip(&slices[..count]) {
+            piece.iov_base = slice.as_ptr().cast_mut().cast();
+            piece.iov_len = slice.len().min(left);
+            left -= piece.iov_len;
+        }
+        message.header.msg_iov = message.pieces.as_mut_ptr();
+        message.header.msg_iovlen = count as _;
+        message
+    }
+}
+
+pub(super) fn bit(kind: u8) -> u8 {
+    1 << (kind - 1)
+}
+
+fn user_data(index: Index, kind: u8) -> u64 {
+    u64::from(index) << KIND_BITS | u64::from(kind)
+}
+
+/// The slot and the kind that a completion is of.
+#[inline]
+pub(super) fn parse(user_data: u64) -> (Index, u8) {
+    let kind = (user_data & ((1 << KIND_BITS) - 1)) as u8;
+    ((user_data >> KIND_BITS) as Index, kind)
+}
