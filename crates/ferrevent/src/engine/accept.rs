@@ -310,7 +310,10 @@ impl<S, O> Engine<S, O> {
     fn rest(&mut self, token: Token) {
         if let Some(Entry::Listener(listener)) = self.table.get_mut(token) {
             listener.state = Listening::Resting;
-            self.starved.push(token);
+            // It may have rested before, and nothing been freed since.
+            if !self.starved.contains(&token) {
+                self.starved.push(token);
+            }
             self.timers.insert(self.now + STARVED_REST, token);
         }
     }
