@@ -181,7 +181,16 @@ struct State {
     /// of its errors it fails with.
     failing: Option<(u64, usize)>,
     last: Option<(Call, Fault)>,
-    rules: Vec<(Rule, u64)>,
+    rules: Vec<Drawn>,
+}
+
+/// A rule, and what came of it.
+#[derive(Debug)]
+struct Drawn {
+    rule: Rule,
+    /// Calls of its kind that have passed.
+    seen: u64,
+    struck: u64,
 }
 
 impl FaultPlan {
@@ -199,7 +208,14 @@ impl FaultPlan {
                 calls: 0,
                 failing: None,
                 last: None,
-                rules: rules.into_iter().map(|rule| (rule, 0)).collect(),
+                rules: rules
+                    .into_iter()
+                    .map(|rule| Drawn {
+                        rule,
+                        seen: 0,
+                        struck: 0,
+                    })
+                    .collect(),
             }),
         }
     }
@@ -245,6 +261,18 @@ impl FaultPlan {
         let plan = Self::new(1, Vec::new());
         plan.lock().failing = Some((n, choice));
         plan
+    }
+
+    /// How many calls each rule has struck so far, in the order of the rules.
+    ///
+    /// ```
+    /// use ferrevent_os::sys::{Call, Fault, FaultPlan, Rule};
+    /// let plan = FaultPlan::new(1, vec![Rule::nth(Call::Send, 1, Fault::Short(1))]);
+    /// assert_eq!(plan.struck_by_rule(), [0]);
+    /// ```
+    pub fn struck_by_rule(&self) -> Vec<u64> {
+        let state = self.lock();
+        state.rules.iter().map(|drawn| drawn.struck).collect()
     }
 
     /// How many calls have passed so far, those that were struck included.
@@ -300,9 +328,10 @@ impl FaultPlan {
             *last = Some((call, fault));
             return Some(fault);
         }
-        for (rule, seen) in rules.iter_mut().filter(|(rule, _)| rule.call == call) {
-            *seen += 1;
-            if *seen <= rule.after || rule.times == 0 {
+        for drawn in rules.iter_mut().filter(|drawn| drawn.rule.call == call) {
+            let rule = &mut drawn.rule;
+            drawn.seen += 1;
+            if drawn.seen <= rule.after || rule.times == 0 {
                 continue;
             }
             // xorshift64: the plan must replay from its seed, nothing more.
@@ -311,6 +340,7 @@ impl FaultPlan {
             *random ^= *random << 17;
             if *random % 1000 < u64::from(rule.per_mille) {
                 rule.times -= 1;
+                drawn.struck += 1;
                 *struck += 1;
                 *last = Some((call, rule.fault));
                 if matches!(rule.fault, Fault::Errno(errno::EAGAIN) | Fault::Short(_)) {

@@ -10,6 +10,7 @@ mod clock;
 pub mod errno;
 mod fault;
 pub mod fd;
+mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(windows)]
@@ -32,6 +33,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub(crate) use fault::verdict;
 pub use fault::{Call, Fault, FaultPlan, Rule};
+pub use limits::raise_descriptor_limit;
 
 /// The operating system as one loop sees it.
 ///
