@@ -19,6 +19,10 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v fish", "fish"),
     ("command -v groff", "groff-base"),
     ("command -v man", "man-db"),
+    ("command -v strace", "strace"),
+    ("command -v nft", "nftables"),
+    ("command -v ip", "iproute2"),
+    ("command -v unshare", "util-linux"),
 ];
 
 /// What builds for Windows, and runs it.

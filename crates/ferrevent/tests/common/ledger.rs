@@ -79,6 +79,11 @@ impl Ledger {
         assert!(alive == 0, "{alive} handlers are left\n{:#?}", pages.told);
     }
 
+    /// Forgets what was told.
+    pub(crate) fn forget(&self) {
+        *self.pages() = Pages::default();
+    }
+
     /// What was told so far.
     pub(crate) fn dump(&self) -> String {
         let pages = self.pages();

@@ -51,23 +51,38 @@ impl RunningPool {
         pool.on_trouble(move |trouble| notes.trouble(trouble));
         // Something is always registered, so that it goes on.
         pool.context().trigger(|_| ()).unwrap();
-        let remote = pool.context().remote();
-        let ending = Arc::new(AtomicBool::new(false));
-        let (running, notes, stop) = (Arc::clone(&pool), Arc::clone(ledger), Arc::clone(&ending));
-        let thread = thread::spawn(move || {
+        let mut running = Self {
+            remote: pool.context().remote(),
+            pool,
+            ending: Arc::default(),
+            thread: None,
+        };
+        running.start(ledger);
+        running
+    }
+
+    fn start(&mut self, ledger: &Arc<Ledger>) {
+        self.ending.store(false, Ordering::SeqCst);
+        let (pool, ending) = (Arc::clone(&self.pool), Arc::clone(&self.ending));
+        let notes = Arc::clone(ledger);
+        self.thread = Some(thread::spawn(move || {
             // A wait that fails ends a run; the next one goes on.
-            while let Err(error) = running.run() {
+            while let Err(error) = pool.run() {
                 notes.note(format!("the pool's wait failed: {error}"));
-                if stop.load(Ordering::SeqCst) {
+                if ending.load(Ordering::SeqCst) {
                     break;
                 }
             }
-        });
-        Self {
-            pool,
-            remote,
-            ending,
-            thread: Some(thread),
+        }));
+    }
+
+    /// Ends the threads; the pool can be started again.
+    fn stop(&mut self) {
+        self.ending.store(true, Ordering::SeqCst);
+        assert!(self.remote.stop());
+        let ended = self.thread.take().unwrap().join();
+        if !thread::panicking() {
+            ended.unwrap();
         }
     }
 
@@ -78,12 +93,7 @@ impl RunningPool {
 
 impl Drop for RunningPool {
     fn drop(&mut self) {
-        self.ending.store(true, Ordering::SeqCst);
-        assert!(self.remote.stop());
-        let ended = self.thread.take().unwrap().join();
-        if !thread::panicking() {
-            ended.unwrap();
-        }
+        self.stop();
     }
 }
 
@@ -134,6 +144,21 @@ impl Rig {
     /// So much, or a small share of it when the test runs very often.
     pub(crate) fn much(&self, len: usize) -> usize {
         if self.tortured { len / 25 } else { len }
+    }
+
+    /// Forgets what was told. A pool's threads end and begin anew, so that
+    /// they give back what they keep for themselves.
+    pub(crate) fn forget(&mut self) {
+        if let Host::Pool(running) = &mut self.host {
+            running.stop();
+            running.start(&self.ledger);
+        }
+        self.ledger.forget();
+    }
+
+    /// What was told so far.
+    pub(crate) fn ledger_dump(&self) -> String {
+        self.ledger.dump()
     }
 
     /// For handlers that are made in callbacks.
@@ -267,7 +292,7 @@ impl Rig {
     }
 
     /// What was made, or the end of the scenario if a fault forbade it.
-    fn met<T>(&self, what: &str, outcome: io::Result<T>) -> Outcome<T> {
+    pub(crate) fn met<T>(&self, what: &str, outcome: io::Result<T>) -> Outcome<T> {
         outcome.map_err(|error| {
             self.expect_fault(what, &error);
             self.ledger.fail(format!("{what} failed: {error}"));

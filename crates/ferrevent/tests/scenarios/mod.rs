@@ -4,6 +4,8 @@
 //! A scenario demands its usual outcome of the rig, which lets it off once a
 //! fault was told by an error. What a handler may never see, it asserts.
 
+mod listeners;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -15,6 +17,10 @@ use ferrevent::{
 };
 
 use crate::common::ledger::{ON_PURPOSE, Watcher};
+pub(crate) use listeners::{
+    listeners_share_an_allowance_and_the_others_wait, what_does_not_listen_is_no_listener,
+};
+
 use crate::common::{Outcome, Recorder, Rig, addresses, random_bytes};
 
 /// Hands the name of every scenario to a macro.
@@ -36,6 +42,8 @@ macro_rules! for_each_scenario {
             handles_reach_streams_from_other_threads_and_are_refused_late
             a_handle_past_its_limit_gives_the_bytes_back
             a_handler_may_do_anything_anywhere
+            listeners_share_an_allowance_and_the_others_wait
+            what_does_not_listen_is_no_listener
         }
     };
 }
