@@ -160,3 +160,22 @@ fn what_is_written_to_a_broken_stream_keeps_nothing_back() {
     let reason = last.map(|event| format!("{event:?}")).unwrap_or_default();
     assert!(reason.contains("Failed"), "{reason}");
 }
+
+#[test]
+fn a_failure_is_told_once_the_bytes_before_it_were_passed_on() {
+    let mut machine = Machine::connected();
+    machine.next_event();
+    machine.set_piped(true);
+    machine.receive_began(Tick(0));
+    machine.received(Tick(0), true, 3, |input| input.append(b"abc").unwrap());
+    machine.receive_failed(io::ErrorKind::ConnectionReset.into());
+    assert!(!machine.take_end());
+    assert!(!machine.has_events(), "the bytes come first");
+    machine.input().clear().unwrap();
+    assert!(!machine.take_end(), "a failure is no end to pass on");
+    assert!(machine.has_events());
+    assert!(matches!(
+        machine.next_event(),
+        Some(StreamEvent::Closed(CloseReason::Failed { .. }))
+    ));
+}

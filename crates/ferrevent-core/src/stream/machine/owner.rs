@@ -250,7 +250,7 @@ impl Machine {
     }
 
     /// Takes note that the peer's end was passed on, if it has come and every
-    /// byte before it was taken.
+    /// byte before it was taken. A failure is told from then on.
     ///
     /// ```
     /// # use ferrevent_core::stream::{Machine, StreamEvent};
@@ -262,10 +262,12 @@ impl Machine {
     /// assert!(!machine.take_end());
     /// ```
     pub fn take_end(&mut self) -> bool {
-        let told = self.input.is_empty() && self.flags.take(Flags::TELL_ENDED);
-        if told {
-            self.settle();
+        if !self.input.is_empty() {
+            return false;
         }
+        let told = self.flags.take(Flags::TELL_ENDED);
+        // A failure has waited for the bytes before it, too.
+        self.settle();
         told
     }
 
