@@ -32,6 +32,7 @@ mod host;
 mod mailbox;
 mod pool;
 mod post;
+mod quiet;
 mod stream;
 mod sync;
 

@@ -156,6 +156,22 @@ impl Sys {
     }
 }
 
+/// Has the allocator give the memory that it keeps unused back to the kernel,
+/// where that is glibc's (`malloc_trim(3)`); elsewhere it does nothing. It may
+/// take milliseconds.
+///
+/// ```
+/// ferrevent_os::sys::give_memory_back();
+/// ```
+pub fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes a number, may be called by any thread at any time, and
+    // changes nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Whether this error means "not now": the caller waits for readiness.
 ///
 /// ```

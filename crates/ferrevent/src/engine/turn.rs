@@ -9,6 +9,7 @@ use ferrevent_os::{Accepted, Backend, Event, PortKind, Readiness, Token, Waiter,
 
 use super::entry::{Entry, Timer, User};
 use super::{Engine, Priority, Run, Work};
+use crate::quiet::{self, QUIET};
 
 /// Something for the driver to do.
 ///
@@ -82,7 +83,8 @@ impl Waiting {
         }
     }
 
-    /// Waits, no longer than `patience`.
+    /// Waits, no longer than `patience`. Once it has waited for a second it
+    /// gives the memory back that the thread keeps for its buffers.
     ///
     /// # Errors
     /// Those of the backend's wait.
@@ -99,8 +101,28 @@ impl Waiting {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn wait(&mut self, backend: &Backend, patience: Option<Duration>) -> io::Result<()> {
+        if !may_be_quiet(backend, patience) {
+            return backend.wait(&mut self.waiter, patience, &mut self.events);
+        }
+        let asleep = backend.sys().now();
+        backend.wait(&mut self.waiter, Some(QUIET), &mut self.events)?;
+        let slept = backend.sys().now().since(asleep);
+        if slept < QUIET || !self.events.is_empty() {
+            return Ok(());
+        }
+        quiet::give_back();
+        let slept = backend.sys().now().since(asleep);
+        let patience = patience.map(|patience| patience.saturating_sub(slept));
         backend.wait(&mut self.waiter, patience, &mut self.events)
     }
+}
+
+/// Whether it could come to a long wait of a thread that has memory to give.
+#[inline]
+fn may_be_quiet(backend: &Backend, patience: Option<Duration>) -> bool {
+    patience.is_none_or(|patience| patience > QUIET)
+        && quiet::keeps_memory()
+        && !backend.sys().clock().is_simulated()
 }
 
 /// What was removed, with its owner unless that is out: for the driver to

@@ -11,6 +11,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::quiet::{self, QUIET};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long the kernel may be without a lookout.
@@ -179,10 +180,7 @@ impl<S: Source> Desk<S> {
             state.watched = true;
             state = self.keep_watch(state);
         } else {
-            state = self
-                .bell
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.sleep_on(state);
         }
         state.asleep -= 1;
         state.rung = state.rung.saturating_sub(1);
@@ -204,6 +202,27 @@ impl<S: Source> Desk<S> {
         }
         // Nothing has happened for long: whoever takes the next job rings.
         state.watched = false;
+        self.sleep_on(state)
+    }
+
+    /// Until the bell rings; who has slept for long gives memory back.
+    fn sleep_on<'a>(&'a self, mut state: MutexGuard<'a, State<S>>) -> MutexGuard<'a, State<S>> {
+        if quiet::keeps_memory() {
+            let (again, timeout) = self
+                .bell
+                .wait_timeout(state, QUIET)
+                .unwrap_or_else(PoisonError::into_inner);
+            if !timeout.timed_out() {
+                return again;
+            }
+            drop(again);
+            quiet::give_back();
+            state = self.lock();
+            // What rang meanwhile rang unheard.
+            if state.over || state.rung > 0 {
+                return state;
+            }
+        }
         self.bell
             .wait(state)
             .unwrap_or_else(PoisonError::into_inner)
