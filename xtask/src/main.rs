@@ -1,8 +1,11 @@
-//! Project tasks: `cargo xtask test`, `cargo xtask bench`.
+//! Project tasks: `cargo xtask test`, `cargo xtask bench`, `cargo xtask soak`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod packages;
+mod procfs;
+mod running;
+mod soak;
 mod test;
 mod windows;
 
@@ -15,7 +18,11 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
         Some("bench") => bench::run(&rest),
-        _ => Err("usage: cargo xtask test [--full | --windows] | bench [--only CELL]".into()),
+        Some("soak") => soak::run(&rest),
+        _ => Err(
+            "usage: cargo xtask test [--full | --windows] | bench [--only CELL] | soak [--minutes N]"
+                .into(),
+        ),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

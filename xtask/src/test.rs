@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{packages, windows};
+use crate::{packages, soak, windows};
 
 /// Runs every step in order and stops at the first that fails.
 /// `--full` gives the random tests many times their usual cases; `--windows`
@@ -64,6 +64,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     } else {
         step("tests", &["test", "--workspace", "--locked"])?;
     }
+    eprintln!("== soak, some seconds on every backend");
+    soak::smoke()?;
     windows::test()
 }
 

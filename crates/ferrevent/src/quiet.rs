@@ -13,7 +13,7 @@ use ferrevent_os::sys;
 pub(crate) const QUIET: Duration = Duration::from_secs(1);
 
 /// Less than this is not worth the while.
-const WORTH: usize = 256 * 1024;
+const WORTH: usize = 64 * 1024;
 
 /// Whether this thread keeps memory that is worth giving back.
 #[inline]

@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 use super::cells::{Cell, IDLE_CONNS, Load, Mode, Work};
 use super::options::Options;
 use super::peers::{self, Binary};
-use super::process::{self, Endpoint, LOAD_CORE, Running};
+use super::process::{self, Endpoint, LOAD_CORE};
 use super::stats::{Sample, Series, Unit};
 use super::{Place, build, wanted};
+use crate::procfs::private_dirty;
+use crate::running::Running;
 
 /// Every peer once a round; every other round in the opposite order.
 pub(crate) fn measure(
@@ -157,15 +159,4 @@ fn generator(place: &Place, mode: &str, endpoint: &Endpoint) -> Command {
         .args([mode, &endpoint.text])
         .current_dir(&place.target);
     command
-}
-
-/// Memory that is the process's own and was written to, in bytes (proc_pid_smaps(5)).
-fn private_dirty(pid: u32) -> Result<f64, String> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("Private_Dirty:"))
-        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok())
-        .map(|kilobytes: f64| kilobytes * 1024.0)
-        .ok_or_else(|| format!("{path}: no Private_Dirty"))
 }

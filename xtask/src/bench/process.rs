@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Place;
 use super::build;
 use super::peers::Invocation;
+use crate::running::Running;
 
 /// The core of whatever is measured.
 pub(crate) const SERVER_CORE: &str = "0";
@@ -30,16 +31,6 @@ pub(crate) fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args([OsStr::new("-c"), OsStr::new(core), program.as_os_str()]);
     command
-}
-
-/// A program that is ended when this is dropped.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Where a server is to listen: a free TCP port, or a unix socket in the benchmarks' folder.

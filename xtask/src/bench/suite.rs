@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::cells::Suite;
 use super::options::Options;
 use super::peers::{self, Invocation};
-use super::process::{LOAD_CORE, Running, SERVER_CORE, pinned};
+use super::process::{LOAD_CORE, SERVER_CORE, pinned};
 use super::stats::{Sample, Series, Unit};
 use super::{Place, build, wanted};
+use crate::running::Running;
 
 /// Every program once a round; every other round in the opposite order.
 pub(crate) fn measure(

@@ -1,0 +1,42 @@
+//! A program that runs beside this one.
+
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A program that is ended when this is dropped.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
+        let pid = self.0.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("kill -s {name} {pid}: {other:?}")),
+        }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self, patience: Duration) -> Result<ExitStatus, String> {
+        let end = Instant::now() + patience;
+        loop {
+            match self.0.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if Instant::now() > end => {
+                    return Err(format!("it did not end within {patience:?}"));
+                }
+                Ok(None) => thread::sleep(Duration::from_millis(5)),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
