@@ -9,7 +9,9 @@ type Wanted = (&'static str, &'static str);
 pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v curl", "curl"),
     ("command -v nc", "netcat-openbsd"),
+    ("command -v openssl", "openssl"),
     ("command -v socat", "socat"),
+    ("command -v stunnel", "stunnel4"),
     ("command -v python3", "python3"),
     ("command -v setpriv", "util-linux"),
     ("command -v strace", "strace"),

@@ -168,7 +168,7 @@ fn a_failure_is_told_once_the_bytes_before_it_were_passed_on() {
     machine.set_piped(true);
     machine.receive_began(Tick(0));
     machine.received(Tick(0), true, 3, |input| input.append(b"abc").unwrap());
-    machine.receive_failed(io::ErrorKind::ConnectionReset.into());
+    machine.receive_failed(Tick(0), io::ErrorKind::ConnectionReset.into());
     assert!(!machine.take_end());
     assert!(!machine.has_events(), "the bytes come first");
     machine.input().clear().unwrap();

@@ -35,6 +35,8 @@ mod post;
 mod quiet;
 mod stream;
 mod sync;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use address::{Address, AddressError, is_unresolved};
 pub use engine::Allowance;

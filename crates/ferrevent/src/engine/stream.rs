@@ -52,6 +52,20 @@ impl<S> StreamEntry<S> {
     /// Returns whether something was left for the next turn.
     #[inline]
     fn submit(&mut self, backend: &Backend, now: Tick) -> bool {
+        loop {
+            let (left, received) = self.submit_once(backend, now);
+            // What came at once may be for the filters alone: then there is
+            // nothing to tell, but perhaps an answer of theirs to send.
+            let machine = &self.machine;
+            if left || !received || !machine.has_filters() || machine.has_events() {
+                return left;
+            }
+        }
+    }
+
+    /// Also returns whether something was received at once.
+    #[inline]
+    fn submit_once(&mut self, backend: &Backend, now: Tick) -> (bool, bool) {
         let Self {
             machine,
             share,
@@ -59,10 +73,10 @@ impl<S> StreamEntry<S> {
             ..
         } = self
         else {
-            return false;
+            return (false, false);
         };
         if machine.is_closed() {
-            return false;
+            return (false, false);
         }
         loop {
             if let Some(range) = machine.wants_file() {
@@ -83,7 +97,7 @@ impl<S> StreamEntry<S> {
                 }
             }
             if share.is_spent() {
-                return true;
+                return (true, false);
             }
         }
         if machine.wants_shutdown() {
@@ -97,14 +111,15 @@ impl<S> StreamEntry<S> {
         }
         if machine.wants_receive() {
             if share.is_spent() {
-                return true;
+                return (true, false);
             }
             machine.receive_began(now);
             if let Some(completion) = backend.submit(port, Op::Receive) {
                 complete(machine, share, now, completion);
+                return (false, true);
             }
         }
-        false
+        (false, false)
     }
 
     /// Pursues what it wants; returns whether it has something to tell in

@@ -167,6 +167,14 @@ impl<H: Handler> Handler for Watched<H> {
         self.told("readable").readable(stream);
     }
 
+    fn upgraded(&mut self, stream: &mut Stream<'_>) {
+        self.told("upgraded").upgraded(stream);
+    }
+
+    fn sent(&mut self, stream: &mut Stream<'_>) {
+        self.told("sent").sent(stream);
+    }
+
     fn writable(&mut self, stream: &mut Stream<'_>) {
         self.told("writable").writable(stream);
     }

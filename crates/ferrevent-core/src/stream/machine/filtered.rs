@@ -88,6 +88,17 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether there are filters.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::Machine;
+    /// assert!(!Machine::connected().has_filters());
+    /// ```
+    #[inline]
+    pub fn has_filters(&self) -> bool {
+        self.flags.has(Flags::FILTERED)
+    }
+
     /// The filter of this type that was added last.
     ///
     /// ```
