@@ -187,6 +187,10 @@ impl<S> Run<S> {
             }
             // What was sent has made room.
             if !pass_both(stream, piped) {
+                // What came at once was neither told nor passed on, so nobody
+                // has asked for the rest yet.
+                stream.unfinished |= stream.machine.wants_receive();
+                piped.unfinished |= piped.machine.wants_receive();
                 return None;
             }
             *rounds += 1;
