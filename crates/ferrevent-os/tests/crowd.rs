@@ -112,7 +112,8 @@ fn crowd(name: &str, count: usize) {
             relay.ask("told")
         );
         assert!(
-            after.ending > 0 && after.struck > 100,
+            // io_uring makes far fewer calls than the others.
+            after.ending > 0 && after.struck > 20,
             "hardly a fault: {after:?}"
         );
         let still = Report::from(&relay.ask("forget"));
