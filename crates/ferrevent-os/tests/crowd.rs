@@ -23,6 +23,7 @@ mod relay;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::thread;
 use std::time::Instant;
 
 use child::Player;
@@ -33,12 +34,11 @@ use ferrevent::sys::raise_descriptor_limit;
 #[global_allocator]
 static HEAP: heap::Counting = heap::Counting;
 
-/// Connections at once: a tenth in a reduced run.
+/// Connections at once: a tenth in a reduced run, and a third of that on
+/// poll(2), which is told of every descriptor at every wait, and on the kernel
+/// that is played over it.
 const ALL: usize = 9000;
 const SHARE: usize = 900;
-/// poll(2) is told of every descriptor at every wait, so a third of them
-/// costs it as long as all cost the others.
-const POLLED: usize = 3000;
 /// How often they all come and go.
 const WAVES: usize = 4;
 
@@ -48,24 +48,29 @@ fn thousands_of_relayed_connections_survive_the_faults_of_one_call_in_a_hundred(
     let only = std::env::var("FERREVENT_ONLY").unwrap_or_default();
     let limit = raise_descriptor_limit().unwrap();
     for kind in BackendKind::ALL.iter().copied() {
-        for workers in ["loop", "2"] {
-            let wanted = match (whole, kind) {
-                (false, BackendKind::Simulated(_)) => SHARE / 3,
-                (false, _) => SHARE,
-                (true, BackendKind::Poll | BackendKind::Simulated(_)) => POLLED,
-                (true, _) => ALL,
-            };
-            // Two descriptors a connection, and some that are there anyway.
-            let count = wanted.min((limit as usize).saturating_sub(200) / 2);
-            if count < wanted {
-                say(&format!(
-                    "only {limit} descriptors are allowed here (ulimit -Hn)"
-                ));
-            }
-            let name = format!("{kind} {workers}");
-            if name.contains(&only) {
-                crowd(&name, count);
-            }
+        let slow = matches!(kind, BackendKind::Poll | BackendKind::Simulated(_));
+        let wanted = if whole { ALL } else { SHARE } / if slow { 3 } else { 1 };
+        // Two descriptors a connection, and some that are there anyway.
+        let count = wanted.min((limit as usize).saturating_sub(200) / 2);
+        if count < wanted {
+            say(&format!(
+                "only {limit} descriptors are allowed here (ulimit -Hn)"
+            ));
+        }
+        let both = ["loop", "2"].map(|workers| format!("{kind} {workers}"));
+        let both = both.into_iter().filter(|name| name.contains(&only));
+        if whole {
+            both.for_each(|name| crowd(&name, count));
+        } else {
+            thread::scope(|scope| {
+                for name in both {
+                    // A failure names the test, which is the thread's name.
+                    let test = thread::current().name().unwrap_or_default().to_owned();
+                    let named = thread::Builder::new().name(test);
+                    let spawned = named.spawn_scoped(scope, move || crowd(&name, count));
+                    spawned.unwrap();
+                }
+            });
         }
     }
 }
@@ -112,7 +117,6 @@ fn crowd(name: &str, count: usize) {
             relay.ask("told")
         );
         assert!(
-            // io_uring makes far fewer calls than the others.
             after.ending > 0 && after.struck > 20,
             "hardly a fault: {after:?}"
         );

@@ -181,7 +181,7 @@ impl Sum {
             format!("FERREVENT_ONLY='{place}' {again}"),
         );
         self.watchdog.watch(LONGEST, format!("{place}, {again}"));
-        let before = Held::now();
+        let before = Held::settled();
         let plan = match fails {
             None => FaultPlan::new(1, Vec::new()),
             Some((n, choice)) => FaultPlan::failing(n, choice),
@@ -239,21 +239,42 @@ impl Held {
             .unwrap()
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
-                // The directory itself is among them, and gone again by now.
                 let target = std::fs::read_link(&path).ok()?;
-                Some(format!("{} {}", path.display(), target.display()))
+                // The directory that is being read is among them.
+                let own = target.starts_with("/proc") && target.ends_with("fd");
+                (!own).then(|| format!("{} {}", path.display(), target.display()))
             })
             .collect();
         descriptors.sort();
         Self { heap, descriptors }
     }
 
+    /// What is held once the threads of earlier runs have ended, too.
+    fn settled() -> Self {
+        let mut last = (0, 0);
+        loop {
+            let now = Self::now();
+            let sums = (now.heap, now.descriptors.len());
+            drop(now);
+            if sums == last {
+                return Self::now();
+            }
+            last = sums;
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The memory that the list itself takes: it came after the heap was
+    /// counted.
+    fn list(&self) -> usize {
+        self.descriptors.iter().map(String::capacity).sum::<usize>()
+            + self.descriptors.capacity() * size_of::<String>()
+    }
+
     /// Everything was given back: at once, but for threads that end later
     /// than whoever waited for them learnt of it.
     fn is_back(&self, struck: impl Fn() -> String) {
-        // The list came after the heap was counted.
-        let list = self.descriptors.iter().map(String::capacity).sum::<usize>()
-            + self.descriptors.capacity() * size_of::<String>();
+        let list = self.list();
         let end = Instant::now() + Duration::from_secs(5);
         loop {
             let now = Self::now();
