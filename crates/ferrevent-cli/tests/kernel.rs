@@ -295,22 +295,24 @@ impl Drop for Relay {
     fn drop(&mut self) {
         // strace itself does not end by a signal while it traces.
         let own = self.child.id();
-        let traced = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
-        let traced = traced.unwrap_or_default().trim().to_owned();
-        let relay = if traced.is_empty() {
-            own.to_string()
-        } else {
-            traced
-        };
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let traced = children.ok().and_then(|text| text.trim().parse().ok());
+        let relay: u32 = traced.unwrap_or(own);
         // The second one ends it at once.
         for _ in 0..2 {
-            let _ = run(Command::new("kill").args(["-TERM", &relay]));
+            if std::fs::read_to_string(format!("/proc/{relay}/comm")).is_ok_and(is_ours) {
+                let _ = run(Command::new("kill").args(["-TERM", &relay.to_string()]));
+            }
         }
         let _ = self.child.wait();
         if let Some(trace) = &self.trace {
             let _ = std::fs::remove_file(trace);
         }
     }
+}
+
+fn is_ours(name: String) -> bool {
+    matches!(name.trim(), "ferrevent" | "strace")
 }
 
 /// Sends bytes and checks that they come back, and the end after them. Wrong
