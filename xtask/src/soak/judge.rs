@@ -215,16 +215,16 @@ fn flat(record: &Record, subject: usize) -> Verdict {
 
 fn returned(record: &Record, subject: usize) -> Verdict {
     let base = record.base.subjects[subject].memory_kib;
-    let end = record
-        .rests
-        .last()
-        .map_or(u64::MAX, |look| look.subjects[subject].memory_kib);
-    Verdict::new(
-        &format!("memory after the load: {}", record.names[subject]),
-        &format!("{base} KiB as before, and {KEPT_KIB} at most"),
-        format!("{end} KiB"),
-        end <= base + KEPT_KIB,
-    )
+    let end = record.rests.last();
+    let kib = end.map_or(u64::MAX, |look| look.subjects[subject].memory_kib);
+    Verdict {
+        what: format!("memory after the load: {}", record.names[subject]),
+        wanted: format!("{base} KiB as before, and {KEPT_KIB} at most"),
+        seen: format!("{kib} KiB"),
+        passed: end
+            .is_some_and(|look| look.at >= WARM)
+            .then_some(kib <= base + KEPT_KIB),
+    }
 }
 
 /// The middle one; 0 of none.
