@@ -21,6 +21,7 @@ mod heap;
 #[path = "support/relay.rs"]
 mod relay;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::thread;
@@ -83,44 +84,50 @@ fn crowd(name: &str, count: usize) {
     );
     let start = Instant::now();
     let mut clients = Clients::new();
-    let mut relay = Player::start(
+    let relay = RefCell::new(Player::start(
         "relay_process",
         &format!("{name} {seed} {}", clients.upstream),
-    );
-    let address = relay.answer().parse().unwrap();
+    ));
+    let address = relay.borrow().answer().parse().unwrap();
     // The first wave fills what is kept for ever: tables, queues. A leak
     // grows with every wave, a table that doubles once more does not.
     let mut held = Vec::new();
     let mut waves = Vec::new();
     for wave in 0..WAVES {
-        let sum = clients.wave(address, count, wave, |live| {
-            let peak = Report::from(&relay.ask("report"));
-            assert!(peak.descriptors >= 2 * live, "{live} live: {peak:?}");
-            peak
-        });
+        let sum = clients.wave(
+            address,
+            count,
+            wave,
+            |live| {
+                let peak = Report::from(&relay.borrow_mut().ask("report"));
+                assert!(peak.descriptors >= 2 * live, "{live} live: {peak:?}");
+                peak
+            },
+            || relay.borrow_mut().ask("dump"),
+        );
         // The lists that the relay keeps for us are no part of its memory.
         let cut: BTreeSet<u16> = sum.cut.iter().map(|(port, _)| *port).collect();
-        let after = Report::from(&relay.ask("settle"));
+        let after = Report::from(&relay.borrow_mut().ask("settle"));
         let failed = &after.failed;
         assert_eq!(sum.wrong, 0, "bytes are wrong: {:?}", sum.first_wrong);
         assert!(
             cut.is_subset(failed),
             "cut short though nothing of theirs was struck: {:?}; {}",
             cut.difference(failed).collect::<Vec<_>>(),
-            relay.ask("told")
+            relay.borrow_mut().ask("told")
         );
         assert!(
             after.failures <= after.ending,
             "{} streams failed by {} faults: {}",
             after.failures,
             after.ending,
-            relay.ask("told")
+            relay.borrow_mut().ask("told")
         );
         assert!(
             after.ending > 0 && after.struck > 20,
             "hardly a fault: {after:?}"
         );
-        let still = Report::from(&relay.ask("forget"));
+        let still = Report::from(&relay.borrow_mut().ask("forget"));
         held.push(still.heap);
         waves.push((sum, after));
     }

@@ -286,8 +286,15 @@ impl Backend {
     fn make_good(&self, port: &Port) {
         if self.sys.take_lie() {
             let events = self.bits(port.armed, port.flags.has(Flags::EDGE));
-            // A port that is not registered has nothing to be told of.
-            let _ = self.control(libc::EPOLL_CTL_MOD, port.fd.as_raw_fd(), events, port.token);
+            // A port that is not registered has nothing to be told of. No
+            // kernel lies, so this call is none that may fail.
+            let _ = self.sys.without_faults().epoll_control(
+                self.epoll.as_fd(),
+                libc::EPOLL_CTL_MOD,
+                port.fd.as_raw_fd(),
+                events,
+                port.token.0,
+            );
         }
     }
 

@@ -60,6 +60,15 @@ impl Sys {
         Self { clock, faults }
     }
 
+    /// The same system, for a call that only makes good for a fault.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn without_faults(&self) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            faults: None,
+        }
+    }
+
     /// The same system with these faults, unless it has some already.
     pub(crate) fn or_faults(&self, faults: Arc<FaultPlan>) -> Self {
         Self {

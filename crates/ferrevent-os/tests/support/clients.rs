@@ -47,7 +47,8 @@ impl Clients {
         relay: SocketAddr,
         count: usize,
         wave: usize,
-        peak: impl FnOnce(usize) -> P,
+        mut peak: impl FnMut(usize) -> P,
+        mut complain: impl FnMut() -> String,
     ) -> Sum<P> {
         let state = Rc::new(RefCell::new(State::default()));
         let mut handles: Vec<(Handle, u64, u64)> = Vec::new();
@@ -70,7 +71,7 @@ impl Clients {
                 let handle = self.events.connect(relay.into(), client).unwrap();
                 handles.push((handle, first, all));
             }
-            self.turn(&state, &mut moved, "the first bytes");
+            self.turn(&state, &mut moved, "the first bytes", &mut complain);
         }
         let live = count - state.borrow().closed;
         let peak = peak(live);
@@ -80,11 +81,11 @@ impl Clients {
             let _ = handle.write(pattern(id, *first, *all));
             handle.finish_write();
             if number % 500 == 0 {
-                self.turn(&state, &mut moved, "the rest");
+                self.turn(&state, &mut moved, "the rest", &mut complain);
             }
         }
         while state.borrow().closed < count {
-            self.turn(&state, &mut moved, "the end");
+            self.turn(&state, &mut moved, "the end", &mut complain);
         }
         let state = state.take();
         Sum {
@@ -96,7 +97,13 @@ impl Clients {
         }
     }
 
-    fn turn(&mut self, state: &Rc<RefCell<State>>, moved: &mut Progress, what: &str) {
+    fn turn(
+        &mut self,
+        state: &Rc<RefCell<State>>,
+        moved: &mut Progress,
+        what: &str,
+        complain: &mut dyn FnMut() -> String,
+    ) {
         self.events.run_for(Duration::from_millis(2)).unwrap();
         let state = state.borrow();
         let now = (state.bytes, state.closed, state.connecting);
@@ -108,11 +115,12 @@ impl Clients {
         }
         assert!(
             moved.at.elapsed() < PATIENCE,
-            "stuck before {what}: {} closed, {} connecting, {} had their first bytes\n{}",
+            "stuck before {what}: {} closed, {} connecting, {} had their first bytes\n{}\nthe relay: {}",
             state.closed,
             state.connecting,
             state.firsts,
-            self.events.dump()
+            self.events.dump(),
+            complain()
         );
     }
 }

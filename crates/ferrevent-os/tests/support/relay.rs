@@ -76,6 +76,11 @@ pub(crate) fn play(part: &[String]) {
                 child::say(&told);
                 continue;
             }
+            "dump" => {
+                let told = state.see().told.join("; ");
+                child::say(&format!("{}\n{told}", rig.dump()));
+                continue;
+            }
             "settle" => settle(&mut rig, &state, baseline),
             "forget" => forget(&mut rig, &state),
             _ => {}
