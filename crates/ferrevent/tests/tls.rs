@@ -500,8 +500,10 @@ fn watermarks_and_pauses_stall_nothing() {
             let (peer, _) = writer(sent.clone(), 30_000);
             connect_tls(events, &to, client(authority), "localhost", peer);
             until(events, "the close", || over(&record));
-            assert!(record.see().bytes == sent, "high mark {high}");
-            assert!(matches!(record.see().reason, Some(CloseReason::Finished)));
+            let record = record.see();
+            assert!(record.bytes == sent, "high mark {high}");
+            let finished = matches!(record.reason, Some(CloseReason::Finished));
+            assert!(finished, "{:?}", record.reason);
         }
     });
 }

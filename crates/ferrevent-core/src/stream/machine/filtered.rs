@@ -336,6 +336,14 @@ impl Machine {
         }
     }
 
+    /// Whether the filters have the peer's end already: how the wire ends then
+    /// is no concern of anybody's.
+    pub(super) fn wire_is_over(&self) -> bool {
+        self.flags.has(Flags::FILTERED)
+            && self.flags.has(Flags::INPUT_ENDED)
+            && !self.flags.has(Flags::DYING | Flags::BROKEN)
+    }
+
     /// The kernel took bytes of the lowest filter.
     pub(super) fn took_below(&mut self, taken: usize) {
         let low = self.config().output.low;

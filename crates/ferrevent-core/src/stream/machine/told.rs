@@ -153,6 +153,10 @@ impl Machine {
         if self.flags.has(Flags::CLOSED) {
             return;
         }
+        if self.wire_is_over() {
+            self.wire_ended(now);
+            return;
+        }
         self.fail(Activity::Receive, error);
         self.flags.set(Flags::BROKEN);
         self.output.unfreeze(End::Front);
@@ -272,6 +276,7 @@ impl Machine {
         self.flags.set(Flags::OUTPUT_ENDED);
         match outcome {
             Ok(()) => {}
+            Err(_) if self.wire_is_over() => {}
             Err(error) => self.send_failed(Activity::Shutdown, error),
         }
         self.settle();
