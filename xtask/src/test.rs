@@ -11,8 +11,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let full = match args {
         [] => false,
         [flag] if flag == "--full" => true,
-        [flag] if flag == "--windows" => return windows::test(),
-        _ => return Err("usage: cargo xtask test [--full | --windows]".into()),
+        [flag] if flag == "--windows" => return windows::test(None),
+        [flag, full] if flag == "--windows" && full == "--full" => {
+            return windows::test(Some(FULL_CASES));
+        }
+        _ => return Err("usage: cargo xtask test [--full | --windows [--full]]".into()),
     };
     step("formatting", &["fmt", "--all", "--check"])?;
     step(

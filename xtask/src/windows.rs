@@ -23,9 +23,11 @@ const LEFT_OUT: &[&str] = &[
     "edge-triggered readiness: Windows has none, and a test asserts the refusal",
 ];
 
-/// Runs the suite under Wine, with warnings denied.
-pub(crate) fn test() -> Result<(), String> {
-    let place = Place::prepare()?;
+/// Runs the suite under Wine, with warnings denied; with so many cases of the
+/// random tests.
+pub(crate) fn test(cases: Option<&str>) -> Result<(), String> {
+    let mut place = Place::prepare()?;
+    place.cases = cases.map(str::to_owned);
     eprintln!("== Windows, under Wine and not on a real Windows; left out:");
     for reason in LEFT_OUT {
         eprintln!("   - {reason}");
@@ -40,6 +42,7 @@ pub(crate) fn test() -> Result<(), String> {
             "ferrevent",
             "--lib",
             "--tests",
+            "--no-fail-fast",
             "--locked",
             "--ignore-rust-version",
         ],
@@ -62,13 +65,14 @@ pub(crate) fn test() -> Result<(), String> {
 
 /// Where everything is: a standard library for Windows, what Wine lacks, and
 /// Wine's own files.
-struct Place {
+pub(crate) struct Place {
     root: PathBuf,
     sysroot: PathBuf,
+    cases: Option<String>,
 }
 
 impl Place {
-    fn prepare() -> Result<Self, String> {
+    pub(crate) fn prepare() -> Result<Self, String> {
         packages::ensure(packages::FOR_WINDOWS)?;
         let root = std::env::current_dir()
             .map_err(|error| error.to_string())?
@@ -76,8 +80,12 @@ impl Place {
         let version = output(Command::new(RUSTC).arg("-vV"))?;
         let release = line_after(&version, "release: ");
         let hash = line_after(&version, "commit-hash: ");
-        let sysroot = root.join(format!("sysroot-{release}-{hash}"));
-        let place = Self { root, sysroot };
+        let sysroot = root.join(format!("sysroot-2-{release}-{hash}"));
+        let place = Self {
+            root,
+            sysroot,
+            cases: None,
+        };
         make_dir(&place.root)?;
         place.standard_library()?;
         place.shim()?;
@@ -108,7 +116,9 @@ impl Place {
             .args(["--target-dir", "out"])
             .current_dir(&work)
             .env("RUSTC", RUSTC)
-            .env("RUSTC_BOOTSTRAP", "1");
+            .env("RUSTC_BOOTSTRAP", "1")
+            // What a release is optimised with, as a whole.
+            .env("RUSTFLAGS", "-Cembed-bitcode=yes");
         run("the standard library for Windows", &mut build)?;
         make_dir(&lib)?;
         let built = work.join("out").join(TARGET).join("release/deps");
@@ -165,13 +175,19 @@ impl Place {
     }
 
     /// The distribution's compiler is older than this project's: what has
-    /// become stable since is turned on for the project's own crates.
+    /// become stable since is turned on for the project's own crates, and for
+    /// the one of others' that needs it.
     fn wrapper(&self) -> Result<(), String> {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.wrapper_path();
-        write(&path, WRAPPER)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-            .map_err(|error| error.to_string())
+        for (path, text) in [
+            (self.wrapper_path(), WRAPPER),
+            (self.foreign_wrapper_path(), FOREIGN_WRAPPER),
+        ] {
+            write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn prefix(&self) -> Result<(), String> {
@@ -186,23 +202,53 @@ impl Place {
         Ok(())
     }
 
-    fn cargo(&self, name: &str, args: &[&str]) -> Result<(), String> {
+    pub(crate) fn cargo(&self, name: &str, args: &[&str]) -> Result<(), String> {
         let mut command = Command::new(cargo());
         command
             .args(args)
             .env("CARGO_TARGET_DIR", self.root.join("out"))
             .env("RUSTC", RUSTC)
             .env("RUSTC_WORKSPACE_WRAPPER", self.wrapper_path())
+            .env("RUSTC_WRAPPER", self.foreign_wrapper_path())
             .env("CARGO_BUILD_TARGET", TARGET)
             .env(
                 "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS",
                 format!("--sysroot={} -Dwarnings", self.sysroot.display()),
             )
             .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine");
+        if let Some(cases) = &self.cases {
+            command.env("FERREVENT_CASES", cases);
+        }
         self.wine_env(&mut command);
         let outcome = run(name, &mut command);
         self.end_wine("-k");
         outcome
+    }
+
+    /// A program for Windows that cargo has built, by its path below the target.
+    pub(crate) fn program(&self, path: &str) -> PathBuf {
+        self.root.join("out").join(TARGET).join(path)
+    }
+
+    /// Compiles a C program for Windows, optimised.
+    pub(crate) fn compile_c(&self, source: &Path, name: &str) -> Result<PathBuf, String> {
+        let program = self.root.join(name);
+        let mut compile = Command::new("x86_64-w64-mingw32-gcc");
+        compile
+            .args(["-O2", "-Wall", "-Werror", "-D_WIN32_WINNT=0x0602", "-o"])
+            .arg(&program)
+            .arg(source)
+            .arg("-lws2_32");
+        run(name, &mut compile)?;
+        Ok(program)
+    }
+
+    /// A program that is to run under Wine.
+    pub(crate) fn wine(&self, program: &Path) -> Command {
+        let mut command = Command::new("wine");
+        command.arg(program);
+        self.wine_env(&mut command);
+        command
     }
 
     fn wine_env(&self, command: &mut Command) {
@@ -227,6 +273,10 @@ impl Place {
     fn wrapper_path(&self) -> PathBuf {
         self.root.join("rustc-wrapper")
     }
+
+    fn foreign_wrapper_path(&self) -> PathBuf {
+        self.root.join("rustc-foreign-wrapper")
+    }
 }
 
 const SHIM: &str = r"#include <windows.h>
@@ -245,7 +295,14 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE to, SIZE_T left) {
 const WRAPPER: &str = "#!/bin/sh
 rustc=$1
 shift
-RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature(let_chains, trait_upcasting)' -Astable_features
+RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature(let_chains, trait_upcasting, unsigned_is_multiple_of)' -Astable_features
+";
+
+const FOREIGN_WRAPPER: &str = "#!/bin/sh
+case \" $* \" in
+*' --crate-name rcgen '*) RUSTC_BOOTSTRAP=1 exec \"$@\" '-Zcrate-attr=feature(unsigned_is_multiple_of)' ;;
+*) exec \"$@\" ;;
+esac
 ";
 
 fn cargo() -> std::ffi::OsString {

@@ -7,7 +7,6 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,10 @@ fn a_reset_behind_bytes_that_wait_for_a_pipe_is_told() {
     const PIECES: usize = 50;
     const PIECE: usize = 15_000;
     on_every_backend(|events| {
-        let (back, mut upstream) = UnixStream::pair().unwrap();
+        if common::loses_resets(events.backend_kind()) {
+            return;
+        }
+        let (back, mut upstream) = common::local_pair();
         upstream.set_nonblocking(true).unwrap();
         let back = events
             .context()

@@ -12,6 +12,7 @@ mod report;
 mod stats;
 mod store;
 mod suite;
+mod windows;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,11 @@ use stats::Series;
 /// Measures the cells asked for, prints their tables, and writes the report if the run was long
 /// enough for its figures to stand.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    if let [flag, rest @ ..] = args
+        && flag == "--windows"
+    {
+        return windows::run(rest);
+    }
     let options = Options::parse(args)?;
     if options.list {
         for cell in cells::all() {

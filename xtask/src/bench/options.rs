@@ -4,6 +4,7 @@ use super::{cells, peers, wanted};
 
 pub(crate) const USAGE: &str = "usage: cargo xtask bench [--only CELL[,CELL]] [--peers PEER[,PEER]] \
      [--rounds N] [--window-ms N] [--warmup-ms N] [--list | --report]
+       cargo xtask bench --windows [ROUNDS]
 A CELL may hold `*`. --list names the cells, --report makes the report anew from the samples there are.";
 
 /// The options of `cargo xtask bench`.

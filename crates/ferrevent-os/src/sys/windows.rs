@@ -125,7 +125,14 @@ impl Sys {
         let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         // SAFETY: `entries` is a valid slice of WSAPOLLFD for the whole call.
         let answer = unsafe { WinSock::WSAPoll(entries.as_mut_ptr(), count, millis) };
-        usize::try_from(answer).map_err(|_| io::Error::last_os_error())
+        if let Ok(count) = usize::try_from(answer) {
+            return Ok(count);
+        }
+        match io::Error::last_os_error() {
+            // One of them was closed meanwhile. poll(2) tells which.
+            error if error.raw_os_error() == Some(WinSock::WSAENOTSOCK) => Ok(name_closed(entries)),
+            error => Err(error),
+        }
     }
 
     /// Two sockets connected over loopback, the reading end first: WSAPoll
@@ -134,6 +141,29 @@ impl Sys {
         verdict(self.strike(Call::WakeCreate))?;
         loopback_pair()
     }
+}
+
+/// Marks the entries whose socket is closed, as poll(2) does.
+fn name_closed(entries: &mut [pollfd]) -> usize {
+    let mut count = 0;
+    for entry in entries {
+        let mut kind = 0_i32;
+        let mut len = int(size_of::<i32>());
+        // SAFETY: `kind` has room for `len` bytes, and both live through the
+        // call; a number that is no socket is an error, no harm.
+        let answer = unsafe {
+            WinSock::getsockopt(
+                entry.fd,
+                WinSock::SOL_SOCKET,
+                WinSock::SO_TYPE,
+                (&raw mut kind).cast(),
+                &raw mut len,
+            )
+        };
+        entry.revents = if answer == 0 { 0 } else { POLLNVAL };
+        count += usize::from(answer != 0);
+    }
+    count
 }
 
 /// Two TCP sockets connected to each other over loopback, non-blocking. There

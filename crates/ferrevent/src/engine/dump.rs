@@ -80,9 +80,11 @@ impl<S, O> Engine<S, O> {
             .sum();
         let _ = writeln!(
             text,
-            "{waiting} pieces of work now, {} later, {} for what is being run",
+            "{waiting} pieces of work now, {} later, {} for what is being run; \
+             {} operations with the kernel",
             self.later.len(),
-            self.blocked.len()
+            self.blocked.len(),
+            self.backend.under_way()
         );
         text
     }
