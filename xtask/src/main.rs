@@ -1,28 +1,45 @@
-//! Project tasks: `cargo xtask test`, `cargo xtask bench`, `cargo xtask soak`.
+//! Project tasks: tests, tools that look on while they run, benchmarks, soak.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cargo;
+mod fuzz;
 mod packages;
 mod procfs;
 mod running;
+mod sanitize;
 mod soak;
 mod test;
+mod valgrind;
 mod windows;
 
 use std::process::ExitCode;
 
+const USAGE: &str = "usage: cargo xtask COMMAND
+    test [--full | --windows]
+    sanitize address|leak|thread
+    valgrind [NAME]
+    fuzz [TARGET] [--seconds N]
+    bench [--only CELL]
+    soak [--minutes N]";
+
 fn main() -> ExitCode {
+    // Paths are those of the project, wherever in it this was called.
+    if let Err(error) = std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")) {
+        eprintln!("xtask: the project's folder: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut args = std::env::args().skip(1);
     let command = args.next();
     let rest: Vec<String> = args.collect();
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
+        Some("sanitize") => sanitize::run(&rest),
+        Some("valgrind") => valgrind::run(&rest),
+        Some("fuzz") => fuzz::run(&rest),
         Some("bench") => bench::run(&rest),
         Some("soak") => soak::run(&rest),
-        _ => Err(
-            "usage: cargo xtask test [--full | --windows] | bench [--only CELL] | soak [--minutes N]"
-                .into(),
-        ),
+        _ => Err(USAGE.into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 /// A shell command that succeeds if something is there, and the package that brings it.
-type Wanted = (&'static str, &'static str);
+pub(crate) type Wanted = (&'static str, &'static str);
 
 /// Programs that tests run.
 pub(crate) const FOR_TESTS: &[Wanted] = &[

@@ -1,12 +1,11 @@
-//! `cargo xtask test`: formatting, lints, every test, documentation.
+//! `cargo xtask test`: formatting, lints, documentation, every test, and the
+//! tools that look on while tests run.
 
-use std::process::Command;
-
-use crate::{packages, soak, windows};
+use crate::{cargo, fuzz, packages, sanitize, soak, valgrind, windows};
 
 /// Runs every step in order and stops at the first that fails.
-/// `--full` gives the random tests many times their usual cases; `--windows`
-/// runs the steps for Windows alone.
+/// `--full` gives the random tests many times their usual cases, and runs
+/// every tool on everything; `--windows` runs the steps for Windows alone.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let full = match args {
         [] => false,
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         ],
     )?;
     // Every order of the wake-ups that pass from thread to thread.
-    run_cargo(
+    cargo::run(
         "model of the wake-ups",
         &[
             "test",
@@ -68,36 +67,28 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         step("tests", &["test", "--workspace", "--locked"])?;
     }
     eprintln!("== soak, some seconds on every backend");
-    soak::smoke()
+    soak::smoke()?;
+    if !full {
+        return sanitize::briefly();
+    }
+    for sanitizer in sanitize::ALL {
+        sanitize::everything(sanitizer)?;
+    }
+    valgrind::run(&[])?;
+    fuzz::every_target(FULL_FUZZ_SECONDS)
 }
 
 /// Cases of each random test in a full run.
 const FULL_CASES: &str = "20000";
 
+/// So long each fuzz target runs in a full run.
+const FULL_FUZZ_SECONDS: u32 = 60;
+
 fn cases(count: &str, args: &[&str]) -> Result<(), String> {
     let env = [("FERREVENT_CASES", count), ("FERREVENT_TORTURE", "all")];
-    run_cargo("tests", args, &env)
+    cargo::run("tests", args, &env)
 }
 
 fn step(name: &str, args: &[&str]) -> Result<(), String> {
-    run_cargo(name, args, &[])
-}
-
-fn run_cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
-    eprintln!("== {name}: cargo {}", args.join(" "));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(args)
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .envs(env.iter().copied())
-        .status()
-        .map_err(|error| format!("{name}: cannot start cargo: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "{name}: cargo {} failed with {status}",
-            args.join(" ")
-        ))
-    }
+    cargo::run(name, args, &[])
 }

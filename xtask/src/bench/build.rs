@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::Place;
 use super::peers::Binary;
+use crate::cargo;
 
 /// Every C program; each file in `bench/c` is one.
 const C_PROGRAMS: &[&str] = &[
@@ -40,14 +41,14 @@ pub(crate) fn all(place: &Place) -> Result<(), String> {
             .args(LIBRARIES);
         run(cc)?;
     }
-    let mut tokio = cargo();
+    let mut tokio = cargo::command();
     tokio
         .args(["build", "--release", "--locked", "--manifest-path"])
         .arg(place.root.join("bench/tokio-peer/Cargo.toml"))
         .arg("--target-dir")
         .arg(place.target.join("tokio"));
     run(tokio)?;
-    let mut examples = cargo();
+    let mut examples = cargo::command();
     examples.current_dir(&place.root).args([
         "build",
         "--release",
@@ -70,10 +71,6 @@ pub(crate) fn path(place: &Place, binary: Binary) -> PathBuf {
         Binary::Tokio => place.target.join("tokio/release/tokio-peer"),
         Binary::Example(name) => place.target.join("own/release/examples").join(name),
     }
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 fn run(mut command: Command) -> Result<(), String> {

@@ -1,0 +1,45 @@
+//! Running cargo, said aloud.
+
+use std::process::Command;
+
+/// Runs cargo; an error names the step.
+pub(crate) fn run(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
+    eprintln!("== {name}: cargo {}", args.join(" "));
+    let status = command()
+        .args(args)
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .envs(env.iter().copied())
+        .status()
+        .map_err(|error| format!("{name}: cannot start cargo: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name}: cargo {} failed with {status}",
+            args.join(" ")
+        ))
+    }
+}
+
+/// The cargo that runs this.
+pub(crate) fn command() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The target triple of this machine, by `rustc -vV`.
+pub(crate) fn host() -> Result<String, String> {
+    version_line("rustc", "host")
+}
+
+/// One line of what a compiler says of itself.
+pub(crate) fn version_line(rustc: &str, name: &str) -> Result<String, String> {
+    let output = Command::new(rustc)
+        .arg("-vV")
+        .output()
+        .map_err(|error| format!("{rustc} -vV: {error}"))?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{rustc} -vV does not tell its {name}"))
+}
