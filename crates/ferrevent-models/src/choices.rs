@@ -47,11 +47,12 @@ impl<'a> Choices<'a> {
         self.below(2) == 1
     }
 
-    /// A length: mostly small, sometimes large.
+    /// A length: mostly small, sometimes tiny or large.
     pub fn size(&mut self) -> usize {
         match self.below(10) {
             0 => self.below(70_000),
             1..=3 => self.below(5_000),
+            4..=5 => self.below(8),
             _ => self.below(200),
         }
     }

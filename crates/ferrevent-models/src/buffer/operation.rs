@@ -98,6 +98,13 @@ pub enum Operation {
         to: usize,
         needle: usize,
     },
+    /// Looks for what is there: `n` bytes at `at`.
+    FindOwn {
+        in_: usize,
+        from: usize,
+        at: usize,
+        n: usize,
+    },
     FindLine {
         in_: usize,
         eol: Eol,
@@ -136,7 +143,7 @@ impl Operation {
     /// The next operation.
     #[must_use]
     pub fn choose(choices: &mut Choices<'_>) -> Self {
-        let kind = choices.below(32);
+        let kind = choices.below(33);
         let (one, other) = (choices.below(BUFFERS), choices.below(BUFFERS));
         let mut size = || choices.size();
         match kind {
@@ -268,6 +275,15 @@ impl Operation {
                 n: size(),
             },
             30 => Self::Freeze { which: one },
+            31 => {
+                let (from, at, n) = (size(), size(), 1 + choices.below(12));
+                Self::FindOwn {
+                    in_: one,
+                    from,
+                    at,
+                    n,
+                }
+            }
             _ => Self::Check,
         }
     }

@@ -147,7 +147,12 @@ impl World {
                 from,
                 to,
                 needle,
-            } => self.find(in_, from, to, needle),
+            } => self.find(in_, from, to, lines::NEEDLES[needle]),
+            Operation::FindOwn { in_, from, at, n } => {
+                let needle = self.models[in_].iter().skip(at).take(n);
+                let needle: Vec<u8> = needle.copied().collect();
+                self.find(in_, from, usize::MAX, &needle);
+            }
             Operation::FindLine { in_, eol, from } => {
                 let found = self.buffers[in_].find_line_end(eol, from);
                 if let Some(found) = self.known(in_, found)
@@ -280,8 +285,8 @@ impl World {
         }
     }
 
-    fn find(&mut self, b: usize, from: usize, to: usize, needle: usize) {
-        let (buffer, needle) = (&self.buffers[b], lines::NEEDLES[needle]);
+    fn find(&self, b: usize, from: usize, to: usize, needle: &[u8]) {
+        let buffer = &self.buffers[b];
         let found = buffer.find_within(needle, from..to);
         let without_end = buffer.find(needle, from);
         let byte = needle.first().copied().unwrap_or(b'a');

@@ -335,6 +335,8 @@ impl World {
         } else {
             assert!(side.machine.next_send(now).is_none(), "two in flight");
         }
+        // Nothing is offered to a kernel that has said that nobody is there.
+        assert!(!side.lost || side.sending.is_none());
         if side.machine.wants_shutdown() {
             assert!(side.sending.is_none());
             side.ended = true;
@@ -347,6 +349,8 @@ impl World {
         }
         if side.machine.wants_receive() {
             assert!(!side.receiving, "two in flight");
+            let high = side.machine.config().input.high.max(1);
+            assert!(side.machine.input().len() < high, "past the high mark");
             side.receiving = true;
             side.machine.receive_began(now);
         }
