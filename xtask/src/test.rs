@@ -68,6 +68,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     }
     eprintln!("== soak, some seconds on every backend");
     soak::smoke()?;
+    windows::test(full.then_some(FULL_CASES))?;
     if !full {
         return sanitize::briefly();
     }
