@@ -8,21 +8,21 @@
 //! | `poll` | any POSIX system, and Windows by WSAPoll; level-triggered |
 //! | `simulated` | a completion kernel played over poll, for tests |
 //!
-//! kqueue takes its place here, as a file with the same
-//! names inside and one line in each `match` below.
+//! kqueue takes its place here, as a file with the same names inside and one
+//! line in each `match` below and in `kind.rs`.
 
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(windows)]
 pub(crate) mod iocp;
+mod kind;
 mod poll;
 mod simulated;
 #[cfg(target_os = "linux")]
 mod uring;
+mod watch;
 
-use std::fmt;
 use std::io;
-use std::str::FromStr;
 use std::time::Duration;
 
 use ferrevent_core::buffer::Buffer;
@@ -30,116 +30,10 @@ use ferrevent_core::buffer::Buffer;
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
 use crate::sys::Sys;
-use crate::sys::fd::{OwnedFd, RawFd};
+use crate::sys::fd::OwnedFd;
 use crate::wake::WakeDescriptor;
 
-/// The backends there are on this system.
-///
-/// ```
-/// use ferrevent_os::BackendKind;
-///
-/// let kind: BackendKind = "poll".parse()?;
-/// assert_eq!(kind, BackendKind::Poll);
-/// assert!("kqueue9".parse::<BackendKind>().unwrap_err().to_string().contains("poll"));
-/// # Ok::<(), ferrevent_os::UnknownBackend>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BackendKind {
-    /// epoll(7), Linux.
-    #[cfg(target_os = "linux")]
-    Epoll,
-    /// I/O completion ports, Windows.
-    #[cfg(windows)]
-    Iocp,
-    /// io_uring(7), Linux 5.13 and newer.
-    #[cfg(target_os = "linux")]
-    Uring,
-    /// poll(2), everywhere.
-    Poll,
-    /// A completion kernel played over poll(2), with this seed: for tests.
-    Simulated(u64),
-}
-
-impl BackendKind {
-    /// Every backend of this system, the best first; the simulated one with
-    /// the seed 1.
-    ///
-    /// ```
-    /// use ferrevent_os::BackendKind;
-    /// assert_eq!(BackendKind::ALL[0], BackendKind::default());
-    /// ```
-    pub const ALL: &[Self] = &[
-        #[cfg(target_os = "linux")]
-        Self::Epoll,
-        #[cfg(windows)]
-        Self::Iocp,
-        #[cfg(target_os = "linux")]
-        Self::Uring,
-        Self::Poll,
-        Self::Simulated(1),
-    ];
-}
-
-impl Default for BackendKind {
-    /// The best backend of this system.
-    fn default() -> Self {
-        Self::ALL[0]
-    }
-}
-
-impl fmt::Display for BackendKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Epoll => f.write_str("epoll"),
-            #[cfg(windows)]
-            Self::Iocp => f.write_str("iocp"),
-            #[cfg(target_os = "linux")]
-            Self::Uring => f.write_str("uring"),
-            Self::Poll => f.write_str("poll"),
-            Self::Simulated(1) => f.write_str("simulated"),
-            Self::Simulated(seed) => write!(f, "simulated:{seed}"),
-        }
-    }
-}
-
-impl FromStr for BackendKind {
-    type Err = UnknownBackend;
-
-    fn from_str(name: &str) -> Result<Self, UnknownBackend> {
-        let seed = name.strip_prefix("simulated:");
-        if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {
-            return Ok(Self::Simulated(seed));
-        }
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.to_string() == name)
-            .ok_or_else(|| UnknownBackend(name.to_owned()))
-    }
-}
-
-/// A name that is no backend of this system.
-///
-/// ```
-/// let error = "iocp9".parse::<ferrevent_os::BackendKind>().unwrap_err();
-/// println!("{error}");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownBackend(String);
-
-impl fmt::Display for UnknownBackend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no backend is called \"{}\" here; there are", self.0)?;
-        for (index, kind) in BackendKind::ALL.iter().enumerate() {
-            write!(f, "{} {kind}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for UnknownBackend {}
+pub use kind::{BackendKind, UnknownBackend};
 
 /// Something the kernel told.
 ///
@@ -262,6 +156,7 @@ macro_rules! each {
         }
     };
 }
+use each;
 
 impl Backend {
     /// Opens a backend.
@@ -579,111 +474,6 @@ impl Backend {
     /// ```
     pub fn release(&self, port: Port) -> OwnedFd {
         each!(self, backend => backend.release(port))
-    }
-
-    /// Reports readiness of a descriptor under a token, until told otherwise.
-    /// The number need not stay open: a closed one is reported no more, or as
-    /// an error.
-    ///
-    /// # Errors
-    /// `Unsupported` for edge-triggered watching where the kernel has none,
-    /// `AlreadyExists` when the descriptor is watched or is a port already,
-    /// else those of the kernel.
-    ///
-    /// ```
-    /// # use std::os::fd::AsRawFd;
-    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
-    /// # use ferrevent_os::sys::{Clock, Sys};
-    /// # use std::time::Duration;
-    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
-    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
-    /// let mut events = Vec::new();
-    /// backend.wait(&mut backend.waiter(), None, &mut events)?;
-    /// assert_eq!(events[0].token, Token(1));
-    /// # drop(far);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn watch(
-        &self,
-        fd: RawFd,
-        token: Token,
-        interest: Readiness,
-        edge: bool,
-    ) -> io::Result<()> {
-        each!(self, backend => backend.watch(fd, token, interest, edge))
-    }
-
-    /// Changes what is reported of a watched descriptor.
-    ///
-    /// # Errors
-    /// `NotFound` when it is not watched, else those of the kernel.
-    ///
-    /// ```
-    /// # use std::os::fd::AsRawFd;
-    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
-    /// # use ferrevent_os::sys::{Clock, Sys};
-    /// # use std::time::Duration;
-    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
-    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
-    /// backend.rewatch(near.as_raw_fd(), Token(1), Readiness::READ, false)?;
-    /// # drop(far);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn rewatch(
-        &self,
-        fd: RawFd,
-        token: Token,
-        interest: Readiness,
-        edge: bool,
-    ) -> io::Result<()> {
-        each!(self, backend => backend.rewatch(fd, token, interest, edge))
-    }
-
-    /// The event of a watched descriptor was taken: what it is watched for may
-    /// be told again. To be said on a shared backend; else it changes nothing.
-    ///
-    /// # Errors
-    /// Those of the kernel.
-    ///
-    /// ```
-    /// # use std::os::fd::AsRawFd;
-    /// # use ferrevent_os::{Backend, BackendKind, Readiness, Token};
-    /// # use ferrevent_os::sys::{Clock, Sys};
-    /// # let backend = Backend::new_shared(BackendKind::default(), Sys::new(Clock::real(), None))?;
-    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
-    /// let mut events = Vec::new();
-    /// backend.wait(&mut backend.waiter(), None, &mut events)?;
-    /// backend.took(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
-    /// # drop(far);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn took(&self, fd: RawFd, token: Token, interest: Readiness, edge: bool) -> io::Result<()> {
-        each!(self, backend => backend.took(fd, token, interest, edge))
-    }
-
-    /// Reports nothing more of a watched descriptor.
-    ///
-    /// # Errors
-    /// `NotFound` when it is not watched (any more).
-    ///
-    /// ```
-    /// # use std::os::fd::AsRawFd;
-    /// # use ferrevent_os::{Backend, BackendKind, Completion, Op, OpKind, Port, PortKind, Readiness, Token, What, socket};
-    /// # use ferrevent_os::sys::{Clock, Sys};
-    /// # use std::time::Duration;
-    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
-    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    /// backend.watch(near.as_raw_fd(), Token(1), Readiness::WRITE, false)?;
-    /// backend.unwatch(near.as_raw_fd())?;
-    /// assert!(backend.unwatch(near.as_raw_fd()).is_err());
-    /// # drop(far);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn unwatch(&self, fd: RawFd) -> io::Result<()> {
-        each!(self, backend => backend.unwatch(fd))
     }
 
     /// Wakes one waiting thread, now or at its next wait. Any thread may.

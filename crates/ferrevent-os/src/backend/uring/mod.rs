@@ -182,10 +182,9 @@ impl Backend {
     pub(super) fn close(&self, port: Port) {
         let mut state = self.core.lock();
         state.close(port.slot, Some(port.fd));
-        if port.kind == PortKind::Listener {
-            // Its address is to be free when this returns.
-            state.flush();
-        } else {
+        // A listener's address is to be free when this returns.
+        let told = port.kind == PortKind::Listener && state.flush();
+        if !told {
             self.core.flush_for_sleeper(&mut state);
         }
     }
