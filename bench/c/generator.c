@@ -6,15 +6,8 @@
  * sink:   sends for ever on N connections.        pump: receives for ever on N connections.
  * accept: N at a time: connect, one byte there and back, reset.
  * idle:   opens N connections, one exchange of `size` bytes on each (at most 50 at a time), prints
- *         `ready`, and holds them until a line or the end of its standard input.
- *
- * The server's CPU time is read here, at the very edges of the window. */
-#include "common.h"
-#include <dirent.h>
-#include <sys/epoll.h>
-#include <time.h>
-
-enum { EVENTS = 512, SUB = 64, BUCKETS = 64 * SUB, IN_FLIGHT = 50, STAMP = 8 };
+ *         `ready`, and holds them until a line or the end of its standard input. */
+#include "load.h"
 
 struct connection {
     int fd;
@@ -24,115 +17,14 @@ struct connection {
     size_t sent, received;
 };
 
-struct window {
-    uint64_t requests, bytes, begin, cpu;
-    uint32_t histogram[BUCKETS];
-};
-
-static char mode;
-static struct address target;
-static size_t conns = 1, size = 64;
-static long pid, warmup_ms = 300, window_ms = 500;
-
-static int epoll_fd;
-static uint64_t now; /* ns, read once an event */
 static struct connection *table;
-static struct window figures;
 static size_t idle_begun, idle_done;
 static char message[1 << 20], arrived[1 << 20];
-
-static uint64_t clock_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static void fail(const char *what) {
-    fprintf(stderr, "generator: %s: %s\n", what, errno ? strerror(errno) : "wrong");
-    exit(3);
-}
-
-/* The sum over the server's threads of the time they spent on a CPU, ns. */
-static uint64_t server_cpu(void) {
-    char path[512], text[128];
-    uint64_t sum = 0;
-    struct dirent *entry;
-    if (!pid) return 0;
-    snprintf(path, sizeof path, "/proc/%ld/task", pid);
-    DIR *tasks = opendir(path);
-    if (!tasks) fail("the server is gone");
-    while ((entry = readdir(tasks))) {
-        if (entry->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "/proc/%ld/task/%s/schedstat", pid, entry->d_name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-        if (fd >= 0) close(fd);
-        if (length > 0) text[length] = 0, sum += strtoull(text, NULL, 10);
-    }
-    closedir(tasks);
-    return sum;
-}
-
-/* Log-linear: 64 buckets to each doubling, so a percentile is exact to 1.6 %. */
-static void record(uint64_t ns) {
-    unsigned shift = ns < SUB ? 0 : 58u - (unsigned)__builtin_clzll(ns);
-    size_t at = ns < SUB ? ns : (size_t)shift * SUB + (size_t)(ns >> (shift - 1)) - SUB;
-    figures.histogram[at < BUCKETS ? at : BUCKETS - 1]++;
-}
-
-static uint64_t percentile(double share) {
-    uint64_t total = 0, seen = 0;
-    for (size_t i = 0; i < BUCKETS; i++) total += figures.histogram[i];
-    for (size_t i = 0; i < BUCKETS; i++) {
-        seen += figures.histogram[i];
-        if (seen && (double)seen >= share * (double)total) {
-            size_t shift = i / SUB;
-            return shift ? (uint64_t)(i % SUB + SUB) << (shift - 1) : i;
-        }
-    }
-    return 0;
-}
-
-static void open_window(void) {
-    memset(&figures, 0, sizeof figures);
-    figures.cpu = server_cpu();
-    figures.begin = clock_ns();
-}
-
-static void close_window(void) {
-    double seconds = (double)(clock_ns() - figures.begin) / 1e9;
-    uint64_t cpu = server_cpu() - figures.cpu;
-    printf("requests=%llu bytes=%llu seconds=%.6f cpu_ns=%llu p50_ns=%llu p99_ns=%llu\n",
-           (unsigned long long)figures.requests, (unsigned long long)figures.bytes, seconds,
-           (unsigned long long)cpu, (unsigned long long)percentile(0.5),
-           (unsigned long long)percentile(0.99));
-    fflush(stdout);
-}
-
-static void watch(struct connection *c, uint32_t events) {
-    struct epoll_event event = {.events = events, .data.ptr = c};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll_ctl");
-}
-
-static void connect_one(struct connection *c, int blocking) {
-    int one = 1;
-    c->fd = socket(target.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0);
-    if (c->fd < 0) fail("socket");
-    if (target.storage.ss_family == AF_INET) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c->fd, (struct sockaddr *)&target.storage, target.length) < 0 && errno != EINPROGRESS) fail("connect");
-    if (blocking && fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0) fail("fcntl");
-}
-
-/* A stamp opens and closes every message that has room for it. */
-static void stamp(const struct connection *c, char *at) {
-    uint64_t value = ((uint64_t)c->number << 40) ^ (c->serial * 0x9E3779B97F4A7C15u);
-    memcpy(at, &value, STAMP);
-}
 
 static void check(const struct connection *c, const char *bytes, size_t from, size_t length) {
     char wanted[STAMP];
     if (size < 2 * STAMP) return;
-    stamp(c, wanted);
+    stamp(c->number, c->serial, wanted);
     if (from == 0 && length >= size) {
         if (memcmp(bytes, wanted, STAMP) || memcmp(bytes + size - STAMP, wanted, STAMP)) errno = 0, fail("content");
         return;
@@ -147,7 +39,10 @@ static void check(const struct connection *c, const char *bytes, size_t from, si
 }
 
 static void send_rest(struct connection *c) {
-    if (size >= 2 * STAMP) stamp(c, message), stamp(c, message + size - STAMP);
+    if (size >= 2 * STAMP) {
+        stamp(c->number, c->serial, message);
+        memcpy(message + size - STAMP, message, STAMP);
+    }
     while (c->sent < size) {
         ssize_t n = write(c->fd, message + c->sent, size - c->sent);
         if (n > 0) c->sent += (size_t)n;
@@ -194,12 +89,11 @@ static void on_bulk(struct connection *c) {
 static void begin_visit(struct connection *c) {
     c->started = clock_ns();
     c->serial = 0;
-    connect_one(c, 0);
-    watch(c, EPOLLIN | EPOLLOUT | EPOLLET);
+    c->fd = connect_socket(0);
+    watch(c->fd, c, EPOLLIN | EPOLLOUT | EPOLLET);
 }
 
 static void on_visit(struct connection *c, uint32_t events) {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
     char byte = 'x';
     if (c->serial == 0 && events & EPOLLOUT) {
         if (write(c->fd, &byte, 1) != 1) fail("write");
@@ -211,8 +105,7 @@ static void on_visit(struct connection *c, uint32_t events) {
     if (n != 1 || byte != 'x') fail("read");
     record(now - c->started);
     figures.requests++, figures.bytes++;
-    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(c->fd);
+    reset(c->fd);
     begin_visit(c);
 }
 
@@ -248,25 +141,14 @@ static void open_connections(void) {
         if (mode == 'a') {
             begin_visit(&table[i]);
         } else {
-            connect_one(&table[i], 1);
-            watch(&table[i], events);
+            table[i].fd = connect_socket(1);
+            make_nonblocking(table[i].fd);
+            watch(table[i].fd, &table[i], events);
         }
     }
     now = clock_ns();
     idle_begun = mode == 'i' && conns > IN_FLIGHT ? IN_FLIGHT : conns;
     for (size_t i = 0; i < idle_begun && (mode == 'e' || mode == 'i'); i++) send_next(&table[i]);
-}
-
-static void option(const char *text) {
-    const char *value = strchr(text, '=');
-    long number = value ? atol(value + 1) : -1;
-    if (number < 0) errno = EINVAL, fail(text);
-    if (strncmp(text, "conns=", 6) == 0) conns = (size_t)number;
-    else if (strncmp(text, "size=", 5) == 0) size = (size_t)number;
-    else if (strncmp(text, "pid=", 4) == 0) pid = number;
-    else if (strncmp(text, "warmup=", 7) == 0) warmup_ms = number;
-    else if (strncmp(text, "window=", 7) == 0) window_ms = number;
-    else errno = EINVAL, fail(text);
 }
 
 int main(int argc, char **argv) {

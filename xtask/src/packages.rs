@@ -52,6 +52,11 @@ pub(crate) const FOR_BENCH: &[Wanted] = &[
     ),
     ("echo '#include <uv.h>' | cc -E -x c -", "libuv1-dev"),
     (
+        "echo '#include <openssl/ssl.h>' | cc -E -x c -",
+        "libssl-dev",
+    ),
+    ("command -v openssl", "openssl"),
+    (
         "echo '#include <liburing.h>' | cc -E -x c -",
         "liburing-dev",
     ),

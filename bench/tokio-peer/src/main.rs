@@ -1,7 +1,9 @@
-//! tokio as a peer: `tokio-peer echo|sink|pump ADDR [--chunk BYTES]` and `tokio-peer wakes`.
+//! tokio as a peer: `tokio-peer echo|sink|pump ADDR [--chunk BYTES] [--cert PEM --key PEM]` and
+//! `tokio-peer wakes`.
 //!
 //! One thread, one task a connection, one buffer a task.
 
+mod tls;
 mod wakes;
 
 use std::io;
@@ -11,29 +13,55 @@ use tokio::net::{TcpSocket, UnixListener};
 use tokio::runtime::Builder;
 
 const BACKLOG: u32 = 4096;
-const CHUNK: usize = 65536;
+const USAGE: &str = "usage: tokio-peer echo|sink|pump ADDR [--chunk BYTES] [--cert PEM --key PEM]";
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["wakes"] => wakes::run(),
-        [mode, address] => serve(mode, address, CHUNK),
-        [mode, address, "--chunk", bytes] => {
-            serve(mode, address, bytes.parse().map_err(io::Error::other)?)
-        }
-        _ => Err(io::Error::other(
-            "usage: tokio-peer echo|sink|pump ADDR [--chunk BYTES]",
-        )),
+        [mode, address, options @ ..] => serve(mode, address, &Options::parse(options)?),
+        _ => Err(io::Error::other(USAGE)),
     }
 }
 
-fn serve(mode: &str, address: &str, chunk: usize) -> io::Result<()> {
+struct Options<'a> {
+    chunk: usize,
+    certificate: Option<&'a str>,
+    key: Option<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(given: &[&'a str]) -> io::Result<Self> {
+        let mut options = Self {
+            chunk: 65536,
+            certificate: None,
+            key: None,
+        };
+        for pair in given.chunks(2) {
+            match pair {
+                ["--chunk", bytes] => options.chunk = bytes.parse().map_err(io::Error::other)?,
+                ["--cert", file] => options.certificate = Some(file),
+                ["--key", file] => options.key = Some(file),
+                _ => return Err(io::Error::other(USAGE)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn serve(mode: &str, address: &str, options: &Options<'_>) -> io::Result<()> {
     let mode = match mode {
         "echo" => Mode::Echo,
         "sink" => Mode::Sink,
         "pump" => Mode::Pump,
         other => return Err(io::Error::other(format!("no mode `{other}`"))),
+    };
+    let chunk = options.chunk;
+    let tls = match (options.certificate, options.key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        (None, None) => None,
+        _ => return Err(io::Error::other(USAGE)),
     };
     let runtime = Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
@@ -54,7 +82,19 @@ fn serve(mode: &str, address: &str, chunk: usize) -> io::Result<()> {
                 let listener = socket.listen(BACKLOG)?;
                 loop {
                     let (stream, _) = listener.accept().await?;
-                    tokio::spawn(run(mode, stream, chunk));
+                    match &tls {
+                        Some(acceptor) => {
+                            let handshake = acceptor.accept(stream);
+                            tokio::spawn(async move {
+                                if let Ok(stream) = handshake.await {
+                                    run(mode, stream, chunk).await;
+                                }
+                            });
+                        }
+                        None => {
+                            tokio::spawn(run(mode, stream, chunk));
+                        }
+                    }
                 }
             }
         }
@@ -77,6 +117,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(mode: Mode, stream: S, chunk: us
     };
 }
 
+/// The flush is nothing for a socket; over TLS it is what sends the last record.
 async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, chunk: usize) -> io::Result<()> {
     let mut buffer = vec![0; chunk];
     loop {
@@ -85,6 +126,7 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, chunk: usize) ->
             return Ok(());
         }
         stream.write_all(&buffer[..length]).await?;
+        stream.flush().await?;
     }
 }
 

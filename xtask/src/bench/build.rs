@@ -12,8 +12,10 @@ const C_PROGRAMS: &[&str] = &[
     "floor",
     "floor_uring",
     "generator",
+    "generator_tls",
     "libevent_bev",
     "libevent_event",
+    "libevent_ssl",
     "libuv",
     "buffers_evbuffer",
     "timers_libevent",
@@ -23,11 +25,18 @@ const C_PROGRAMS: &[&str] = &[
 
 const LIBRARIES: &[&str] = &[
     "-levent_core",
+    "-levent_openssl",
     "-levent_pthreads",
     "-luv",
     "-luring",
+    "-lssl",
+    "-lcrypto",
     "-lpthread",
 ];
+
+/// The certificate of every TLS server, ECDSA P-256, and its key: in the benchmarks' folder.
+pub(crate) const CERTIFICATE: &str = "cert.pem";
+pub(crate) const KEY: &str = "key.pem";
 
 /// Builds everything.
 pub(crate) fn all(place: &Place) -> Result<(), String> {
@@ -41,6 +50,7 @@ pub(crate) fn all(place: &Place) -> Result<(), String> {
             .args(LIBRARIES);
         run(cc)?;
     }
+    certificate(place)?;
     let mut tokio = cargo::command();
     tokio
         .args(["build", "--release", "--locked", "--manifest-path"])
@@ -71,6 +81,21 @@ pub(crate) fn path(place: &Place, binary: Binary) -> PathBuf {
         Binary::Tokio => place.target.join("tokio/release/tokio-peer"),
         Binary::Example(name) => place.target.join("own/release/examples").join(name),
     }
+}
+
+fn certificate(place: &Place) -> Result<(), String> {
+    if place.target.join(CERTIFICATE).exists() && place.target.join(KEY).exists() {
+        return Ok(());
+    }
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "3650"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-keyout", KEY, "-out", CERTIFICATE])
+        .current_dir(&place.target);
+    run(openssl)
 }
 
 fn run(mut command: Command) -> Result<(), String> {

@@ -14,10 +14,7 @@ pub(crate) enum Work {
     /// The generator loads a server and reads the server's CPU time.
     Load(Load),
     /// Connections are held, and the server's memory is looked at.
-    Idle {
-        /// Bytes of the one exchange on each.
-        size: usize,
-    },
+    Idle(Idle),
     /// Programs that measure themselves and print a line for each figure.
     Programs(Suite),
 }
@@ -27,12 +24,34 @@ pub(crate) enum Work {
 pub(crate) struct Load {
     /// The generator's mode.
     pub(crate) mode: Mode,
-    /// Whether a unix socket takes the place of TCP.
-    pub(crate) unix: bool,
+    /// What it goes over.
+    pub(crate) wire: Wire,
     /// Connections at a time.
     pub(crate) conns: usize,
     /// Bytes of a message.
     pub(crate) size: usize,
+}
+
+/// Connections that do nothing after one exchange.
+#[derive(Clone, Copy)]
+pub(crate) struct Idle {
+    /// What they go over.
+    pub(crate) wire: Wire,
+    /// How many.
+    pub(crate) conns: usize,
+    /// Bytes of the one exchange on each.
+    pub(crate) size: usize,
+}
+
+/// What lies between the load and a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// TCP over loopback.
+    Tcp,
+    /// A unix socket.
+    Unix,
+    /// TLS 1.3 with AES-128-GCM, over TCP.
+    Tls,
 }
 
 /// What the generator does.
@@ -46,6 +65,8 @@ pub(crate) enum Mode {
     Pump,
     /// Connect, one byte there and back, reset.
     Accept,
+    /// The same over TLS: what counts is the full handshake.
+    Handshake,
 }
 
 impl Mode {
@@ -56,13 +77,14 @@ impl Mode {
             Self::Sink => "sink",
             Self::Pump => "pump",
             Self::Accept => "accept",
+            Self::Handshake => "handshake",
         }
     }
 
     /// The service that the server has to run.
     pub(crate) fn service(self) -> &'static str {
         match self {
-            Self::Echo | Self::Accept => "echo",
+            Self::Echo | Self::Accept | Self::Handshake => "echo",
             Self::Sink => "sink",
             Self::Pump => "pump",
         }
@@ -80,64 +102,77 @@ pub(crate) enum Suite {
     Wakes,
 }
 
-/// Connections held in the idle cells.
-pub(crate) const IDLE_CONNS: usize = 10_000;
-
 const KIB16: usize = 16 * 1024;
 
 /// Every cell, in the order of the report.
 pub(crate) fn all() -> Vec<Cell> {
-    let echo = |name, unix, size, conns| Cell {
+    use Mode::{Accept, Echo, Handshake, Pump, Sink};
+    use Wire::{Tcp, Tls, Unix};
+    let load = |name, wire, mode, size, conns| Cell {
         name,
         work: Work::Load(Load {
-            mode: Mode::Echo,
-            unix,
+            mode,
+            wire,
             conns,
             size,
         }),
     };
-    let bulk = |name, mode, conns| Cell {
+    let idle = |name, wire, size, conns| Cell {
         name,
-        work: Work::Load(Load {
-            mode,
-            unix: false,
-            conns,
-            size: 1,
-        }),
+        work: Work::Idle(Idle { wire, conns, size }),
     };
-    let plain = |name, work| Cell { name, work };
+    let programs = |name, suite| Cell {
+        name,
+        work: Work::Programs(suite),
+    };
     vec![
-        echo("echo-tcp-64x1", false, 64, 1),
-        echo("echo-tcp-64x50", false, 64, 50),
-        echo("echo-tcp-64x1000", false, 64, 1000),
-        echo("echo-tcp-16kx1", false, KIB16, 1),
-        echo("echo-tcp-16kx50", false, KIB16, 50),
-        echo("echo-tcp-16kx1000", false, KIB16, 1000),
-        echo("echo-unix-64x1", true, 64, 1),
-        echo("echo-unix-64x50", true, 64, 50),
-        echo("echo-unix-64x1000", true, 64, 1000),
-        echo("echo-unix-16kx1", true, KIB16, 1),
-        echo("echo-unix-16kx50", true, KIB16, 50),
-        echo("echo-unix-16kx1000", true, KIB16, 1000),
-        bulk("sink-1", Mode::Sink, 1),
-        bulk("sink-10", Mode::Sink, 10),
-        bulk("pump-1", Mode::Pump, 1),
-        bulk("pump-10", Mode::Pump, 10),
-        bulk("accept", Mode::Accept, 32),
-        plain("idle-64", Work::Idle { size: 64 }),
-        plain("idle-16k", Work::Idle { size: KIB16 }),
-        plain("timers", Work::Programs(Suite::Timers)),
-        plain("buffers", Work::Programs(Suite::Buffers)),
-        plain("wakes", Work::Programs(Suite::Wakes)),
+        load("echo-tcp-64x1", Tcp, Echo, 64, 1),
+        load("echo-tcp-64x50", Tcp, Echo, 64, 50),
+        load("echo-tcp-64x1000", Tcp, Echo, 64, 1000),
+        load("echo-tcp-16kx1", Tcp, Echo, KIB16, 1),
+        load("echo-tcp-16kx50", Tcp, Echo, KIB16, 50),
+        load("echo-tcp-16kx1000", Tcp, Echo, KIB16, 1000),
+        load("echo-unix-64x1", Unix, Echo, 64, 1),
+        load("echo-unix-64x50", Unix, Echo, 64, 50),
+        load("echo-unix-64x1000", Unix, Echo, 64, 1000),
+        load("echo-unix-16kx1", Unix, Echo, KIB16, 1),
+        load("echo-unix-16kx50", Unix, Echo, KIB16, 50),
+        load("echo-unix-16kx1000", Unix, Echo, KIB16, 1000),
+        load("sink-1", Tcp, Sink, 1, 1),
+        load("sink-10", Tcp, Sink, 1, 10),
+        load("pump-1", Tcp, Pump, 1, 1),
+        load("pump-10", Tcp, Pump, 1, 10),
+        load("accept", Tcp, Accept, 1, 32),
+        idle("idle-64", Tcp, 64, 10_000),
+        idle("idle-16k", Tcp, KIB16, 10_000),
+        load("tls-handshake", Tls, Handshake, 1, 16),
+        load("tls-sink-1", Tls, Sink, 1, 1),
+        load("tls-sink-10", Tls, Sink, 1, 10),
+        load("tls-pump-1", Tls, Pump, 1, 1),
+        load("tls-pump-10", Tls, Pump, 1, 10),
+        load("tls-echo-64x50", Tls, Echo, 64, 50),
+        idle("tls-idle-64", Tls, 64, 5_000),
+        programs("timers", Suite::Timers),
+        programs("buffers", Suite::Buffers),
+        programs("wakes", Suite::Wakes),
     ]
 }
 
 impl Work {
+    /// What lies between the load and a server, if there is one.
+    pub(crate) fn wire(self) -> Option<Wire> {
+        match self {
+            Self::Load(load) => Some(load.wire),
+            Self::Idle(idle) => Some(idle.wire),
+            Self::Programs(_) => None,
+        }
+    }
+
     /// How often a cell runs when `asked` rounds are wanted: memory hardly varies, and the
     /// timers' program takes a quarter of a minute and averages inside itself.
     pub(crate) fn rounds(self, asked: usize) -> usize {
         match self {
-            Self::Idle { .. } => asked.min(3),
+            Self::Idle(_) => asked.min(3),
             Self::Programs(Suite::Timers | Suite::Buffers) => asked.min(5),
             Self::Load(_) | Self::Programs(Suite::Wakes) => asked,
         }

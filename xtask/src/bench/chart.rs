@@ -32,6 +32,13 @@ pub(crate) fn all(series: &[Series]) -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "tls.svg",
+            of(
+                "TLS: server CPU per handshake, gigabyte, request; memory of an idle connection",
+                &["tls-"],
+            ),
+        ),
+        (
             "rest.svg",
             of(
                 "Memory of an idle connection; timers, buffers, wakes: time",

@@ -92,6 +92,37 @@ const LIMITS: &[Limit] = &[
         Bound::AtMost(1.2, URING_FLOOR),
     )
     .of(URING),
+    limit(
+        &["tls-handshake"],
+        Metric::Cost,
+        Bound::AtMost(0.60, "libevent-ssl"),
+    ),
+    limit(
+        &["tls-pump-*"],
+        Metric::Cost,
+        Bound::AtMost(0.50, "libevent-ssl"),
+    ),
+    limit(
+        &["tls-sink-*"],
+        Metric::Cost,
+        Bound::AtMost(0.75, "libevent-ssl"),
+    ),
+    limit(
+        &["tls-echo-*"],
+        Metric::Cost,
+        Bound::AtMost(0.80, "libevent-ssl"),
+    ),
+    limit(
+        &["tls-handshake", "tls-pump-*", "tls-echo-*"],
+        Metric::Cost,
+        Bound::AtMost(1.05, "tokio-rustls"),
+    ),
+    limit(
+        &["tls-sink-*"],
+        Metric::Cost,
+        Bound::AtMost(0.75, "tokio-rustls"),
+    ),
+    limit(&["tls-idle-*"], Metric::Cost, Bound::Absolute(6000.0)),
     limit(TIMERS, Metric::Cost, Bound::AtMost(1.0, "libevent")),
     limit(
         &["timers fire 1000000"],

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use super::cells::{Cell, IDLE_CONNS, Load, Mode, Work};
+use super::cells::{Cell, Idle, Load, Mode, Wire, Work};
 use super::options::Options;
 use super::peers::{self, Binary};
 use super::process::{self, Endpoint, LOAD_CORE};
@@ -19,7 +19,7 @@ pub(crate) fn measure(
     cell: &Cell,
     rounds: usize,
 ) -> Result<Series, String> {
-    let unix = matches!(cell.work, Work::Load(Load { unix: true, .. }));
+    let wire = cell.work.wire().ok_or("nothing to be loaded")?;
     let mut peers: Vec<(&'static str, Vec<Sample>)> = Vec::new();
     for round in 0..rounds {
         let mut order: Vec<&peers::Peer> = peers::ALL
@@ -33,14 +33,14 @@ pub(crate) fn measure(
             order.reverse();
         }
         for peer in order {
-            let endpoint = Endpoint::fresh(place, unix)?;
+            let endpoint = Endpoint::fresh(place, wire == Wire::Unix)?;
             let Some(server) = peer.server(cell.work, &endpoint.text) else {
                 continue;
             };
             let running = process::serve(place, &server, &endpoint)?;
             let sample = match cell.work {
                 Work::Load(load) => under_load(place, options, load, &endpoint, &running),
-                Work::Idle { size } => held(place, size, &endpoint, running),
+                Work::Idle(idle) => held(place, idle, &endpoint, running),
                 Work::Programs(_) => continue,
             };
             let sample = sample.map_err(|error| format!("{}: {error}", server.peer))?;
@@ -51,17 +51,18 @@ pub(crate) fn measure(
         }
     }
     peers.sort_by_key(|(name, _)| peers::ALL.iter().position(|peer| peer.name == *name));
+    let (reference, again) = peers::reference(wire);
     Ok(Series {
         name: cell.name.to_owned(),
         unit: match cell.work {
             Work::Load(load) if matches!(load.mode, Mode::Sink | Mode::Pump) => {
                 Unit::CpuPerGigabyte
             }
-            Work::Idle { .. } => Unit::BytesPerConnection,
+            Work::Idle(_) => Unit::BytesPerConnection,
             _ => Unit::CpuPerRequest,
         },
-        reference: peers::FLOOR,
-        again: Some(peers::FLOOR_AGAIN),
+        reference,
+        again: Some(again),
         peers,
     })
 }
@@ -73,7 +74,7 @@ fn under_load(
     endpoint: &Endpoint,
     server: &Running,
 ) -> Result<Sample, String> {
-    let output = generator(place, load.mode.name(), endpoint)
+    let output = generator(place, load.wire, load.mode.name(), endpoint)
         .arg(format!("conns={}", load.conns))
         .arg(format!("size={}", load.size))
         .arg(format!("pid={}", server.0.id()))
@@ -102,7 +103,7 @@ fn under_load(
                 p99: None,
             }
         }
-        Mode::Echo | Mode::Accept => {
+        Mode::Echo | Mode::Accept | Mode::Handshake => {
             let requests = figure("requests")?;
             Sample {
                 cost: cpu / requests,
@@ -116,17 +117,12 @@ fn under_load(
 
 /// What the server's memory grew by, for one connection. The server ends first, so that the
 /// connections' remains are its own and not the generator's.
-fn held(
-    place: &Place,
-    size: usize,
-    endpoint: &Endpoint,
-    server: Running,
-) -> Result<Sample, String> {
+fn held(place: &Place, idle: Idle, endpoint: &Endpoint, server: Running) -> Result<Sample, String> {
     let before = private_dirty(server.0.id())?;
     let mut generator = Running(
-        generator(place, "idle", endpoint)
-            .arg(format!("conns={IDLE_CONNS}"))
-            .arg(format!("size={size}"))
+        generator(place, idle.wire, "idle", endpoint)
+            .arg(format!("conns={}", idle.conns))
+            .arg(format!("size={}", idle.size))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -145,18 +141,23 @@ fn held(
     drop(server);
     drop(generator);
     Ok(Sample {
-        cost: (after - before) / IDLE_CONNS as f64,
+        cost: (after - before) / idle.conns as f64,
         rate: None,
         p50: None,
         p99: None,
     })
 }
 
-fn generator(place: &Place, mode: &str, endpoint: &Endpoint) -> Command {
-    let path = build::path(place, Binary::C("generator"));
+fn generator(place: &Place, wire: Wire, mode: &str, endpoint: &Endpoint) -> Command {
+    let (name, more): (_, &[&str]) = match wire {
+        Wire::Tcp | Wire::Unix => ("generator", &[]),
+        Wire::Tls => ("generator_tls", &[build::CERTIFICATE]),
+    };
+    let path = build::path(place, Binary::C(name));
     let mut command = process::pinned(LOAD_CORE, &path);
     command
         .args([mode, &endpoint.text])
+        .args(more)
         .current_dir(&place.target);
     command
 }

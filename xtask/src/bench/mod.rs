@@ -87,7 +87,7 @@ fn measure(place: &Place, options: &Options, cell: &Cell) -> Result<Vec<Series>,
     let rounds = cell.work.rounds(options.rounds);
     eprintln!("== {}: {rounds} rounds", cell.name);
     match cell.work {
-        Work::Load(_) | Work::Idle { .. } => {
+        Work::Load(_) | Work::Idle(_) => {
             load::measure(place, options, cell, rounds).map(|series| vec![series])
         }
         Work::Programs(suite) => suite::measure(place, options, cell.name, suite, rounds),

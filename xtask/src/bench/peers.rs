@@ -1,6 +1,7 @@
 //! Who is measured, as data: servers under load, and programs that measure themselves.
 
-use super::cells::{Mode, Suite, Work};
+use super::build::{CERTIFICATE, KEY};
+use super::cells::{Mode, Suite, Wire, Work};
 
 /// A peer and how it is run.
 pub(crate) struct Peer {
@@ -14,11 +15,14 @@ pub(crate) struct Peer {
     pub(crate) usual: bool,
     /// Whether its idle memory is worth a row.
     idle: bool,
+    /// Whether it serves without TLS, and with it.
+    plain: bool,
+    tls: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Program {
-    /// A C program: MODE ADDR.
+    /// A C program: MODE ADDR, and with TLS: CERT KEY.
     C(&'static str),
     /// The tokio peer: MODE ADDR.
     Tokio,
@@ -35,6 +39,11 @@ pub(crate) const LIBEVENT: &str = "libevent";
 /// That reference once more.
 pub(crate) const LIBEVENT_AGAIN: &str = "libevent2";
 
+/// The reference where TLS is spoken.
+const LIBEVENT_SSL: &str = "libevent-ssl";
+/// That reference once more.
+const LIBEVENT_SSL_AGAIN: &str = "libevent-ssl2";
+
 /// Every peer that serves.
 pub(crate) const ALL: &[Peer] = &[
     peer(FLOOR, Program::C("floor"), &[]).with_idle(),
@@ -45,10 +54,27 @@ pub(crate) const ALL: &[Peer] = &[
     peer("libuv", Program::C("libuv"), &[]).with_idle(),
     peer("libuv-try", Program::C("libuv"), &["--try"]),
     peer("tokio", Program::Tokio, &[]).with_idle(),
-    peer("ferrevent", Program::Example, &[]).with_idle(),
-    peer("ferrevent-pool1", Program::Example, &["--workers", "1"]).with_idle(),
-    peer("ferrevent-uring", Program::Example, &["--backend", "uring"]).with_idle(),
-    peer("ferrevent-poll", Program::Example, &["--backend", "poll"]).on_request(),
+    peer(LIBEVENT_SSL, Program::C("libevent_ssl"), &[])
+        .with_idle()
+        .only_tls(),
+    peer(LIBEVENT_SSL_AGAIN, Program::C("libevent_ssl"), &[])
+        .with_idle()
+        .only_tls(),
+    peer("tokio-rustls", Program::Tokio, &[])
+        .with_idle()
+        .only_tls(),
+    peer("ferrevent", Program::Example, &[])
+        .with_idle()
+        .with_tls(),
+    peer("ferrevent-pool1", Program::Example, &["--workers", "1"])
+        .with_idle()
+        .with_tls(),
+    peer("ferrevent-uring", Program::Example, &["--backend", "uring"])
+        .with_idle()
+        .with_tls(),
+    peer("ferrevent-poll", Program::Example, &["--backend", "poll"])
+        .with_tls()
+        .on_request(),
 ];
 
 /// What to run, before it is known where it was built.
@@ -77,10 +103,11 @@ impl Peer {
     pub(crate) fn server(&self, work: Work, address: &str) -> Option<Invocation> {
         let (service, idle) = match work {
             Work::Load(load) => (load.mode.service(), false),
-            Work::Idle { .. } => ("echo", true),
+            Work::Idle(_) => ("echo", true),
             Work::Programs(_) => return None,
         };
-        if idle && !self.idle {
+        let tls = work.wire()? == Wire::Tls;
+        if (idle && !self.idle) || (tls && !self.tls) || (!tls && !self.plain) {
             return None;
         }
         let mut args = Vec::new();
@@ -96,11 +123,18 @@ impl Peer {
         args.extend(self.extra.iter().map(|&text| text.to_owned()));
         // Blocks of 64 KiB for everybody's bulk; the smaller buffer is tokio's best idle figure.
         match (self.program, work) {
-            (Program::Tokio, Work::Idle { .. }) => args.extend(chunk("4096")),
+            (Program::Tokio, Work::Idle(_)) => args.extend(chunk("4096")),
             (Program::Example, Work::Load(load)) if load.mode == Mode::Pump => {
                 args.extend(chunk("65536"));
             }
             _ => {}
+        }
+        match self.program {
+            _ if !tls => {}
+            Program::C(_) => args.extend([CERTIFICATE, KEY].map(str::to_owned)),
+            Program::Tokio | Program::Example => {
+                args.extend(["--cert", CERTIFICATE, "--key", KEY].map(str::to_owned));
+            }
         }
         Some(Invocation {
             peer: self.name,
@@ -114,9 +148,28 @@ impl Peer {
         self
     }
 
+    const fn with_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    const fn only_tls(mut self) -> Self {
+        self.tls = true;
+        self.plain = false;
+        self
+    }
+
     const fn on_request(mut self) -> Self {
         self.usual = false;
         self
+    }
+}
+
+/// The peer that ratios are taken to, and the same program again.
+pub(crate) fn reference(wire: Wire) -> (&'static str, &'static str) {
+    match wire {
+        Wire::Tcp | Wire::Unix => (FLOOR, FLOOR_AGAIN),
+        Wire::Tls => (LIBEVENT_SSL, LIBEVENT_SSL_AGAIN),
     }
 }
 
@@ -159,6 +212,8 @@ const fn peer(name: &'static str, program: Program, extra: &'static [&'static st
         extra,
         usual: true,
         idle: false,
+        plain: true,
+        tls: false,
     }
 }
 
