@@ -1,6 +1,4 @@
-//! TLS on real streams, on every backend, loop and pool. A number after
-//! "Tor" is that of what Tor asked of libevent's bufferevents and never got;
-//! one after "libevent" is that of a stall or a loss reported there.
+//! TLS on real streams, on every backend, loop and pool.
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -8,89 +6,18 @@
 #[path = "common/certificates.rs"]
 mod certificates;
 mod common;
+#[path = "common/tls.rs"]
+mod secure;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use certificates::{Authority, authority};
-use common::{Recorder, Rig, Shared, Works, listen, on_every_backend, random_bytes, until};
-use ferrevent::tls::{
-    ClientBuilder, ClientCertificates, Server, ServerBuilder, TlsError, Version, rustls,
-};
-use ferrevent::{
-    Activity, Address, CloseReason, Handler, Stream, StreamConfig, Timeout, Watermarks,
-};
-
-fn any() -> Address {
-    "127.0.0.1:0".parse().unwrap()
-}
-
-fn server(authority: &Authority) -> ServerBuilder {
-    Server::builder().certificates(authority.server("localhost"))
-}
-
-fn client(authority: &Authority) -> ClientBuilder {
-    ferrevent::tls::Client::builder().roots(authority.roots())
-}
-
-/// Listens with TLS.
-fn listen_tls<H: Handler + Send + 'static>(
-    rig: &mut Rig,
-    server: &Server,
-    factory: impl FnMut() -> H + Send + 'static,
-) -> Address {
-    let mut context = rig.context();
-    let listener = context.listen_tls(&any(), server, factory).unwrap();
-    Address::Socket(context.listener_addr(listener).unwrap())
-}
-
-fn connect_tls(
-    rig: &mut Rig,
-    to: &Address,
-    client: ClientBuilder,
-    name: &str,
-    handler: impl Handler + Send + 'static,
-) {
-    let client = client.build().unwrap();
-    let config = StreamConfig::DEFAULT;
-    rig.context()
-        .connect_tls_with(to, None, config, &client, name, handler)
-        .unwrap();
-}
-
-fn tcp(address: &Address) -> TcpStream {
-    match address {
-        Address::Socket(address) => TcpStream::connect(address).unwrap(),
-        other => panic!("{other} is no TCP address"),
-    }
-}
-
-/// Writes all of it, at most so much at once, and ends.
-fn writer(mut left: Vec<u8>, piece: usize) -> (Recorder, Shared) {
-    Recorder::with(move |stream, what| {
-        if what == "opened" || what == "writable" {
-            let n = left.len().min(piece);
-            if n > 0 {
-                let piece: Vec<u8> = left.drain(..n).collect();
-                stream.write(&piece).unwrap();
-            } else {
-                stream.finish_write();
-            }
-        }
-    })
-}
-
-/// One handler, for the one connection that a test makes.
-fn once<H>(handler: H) -> impl FnMut() -> H {
-    let mut handler = Some(handler);
-    move || handler.take().unwrap()
-}
-
-fn over(record: &Shared) -> bool {
-    record.see().reason.is_some()
-}
+use certificates::authority;
+use common::{Recorder, Shared, Works, listen, on_every_backend, random_bytes, until};
+use ferrevent::tls::{ClientCertificates, Server, TlsError, rustls};
+use ferrevent::{Activity, Address, CloseReason, Handler, Stream, StreamConfig, Timeout};
+use secure::{any, client, connect_tls, listen_tls, once, over, server, tcp, writer};
 
 #[test]
 fn an_echo_in_either_version_loses_nothing_and_says_goodbye() {
@@ -147,44 +74,6 @@ impl Handler for Echo {
         let version = stream.tls().unwrap().version().unwrap();
         self.0.lock().unwrap().push(format!("{version:?} {reason}"));
     }
-}
-
-/// libevent #1247: closing without close_notify is told from ending with it.
-#[test]
-fn an_end_without_close_notify_is_a_typed_error_unless_allowed() {
-    let authority = authority();
-    on_every_backend(|events| {
-        for allowed in [false, true] {
-            let (recorder, record) = Recorder::new();
-            let server = server(authority)
-                .allow_dirty_shutdown(allowed)
-                .build()
-                .unwrap();
-            let to = listen_tls(events, &server, once(recorder));
-            let mut peer = authority.blocking_client(tcp(&to));
-            let peer = std::thread::spawn(move || {
-                peer.write_all(b"not all").unwrap();
-                // The wire ends; TLS does not.
-                peer.sock.shutdown(Shutdown::Write).unwrap();
-                let _ = peer.read_to_end(&mut Vec::new());
-            });
-            until(events, "the close", || over(&record));
-            let record = record.see();
-            assert_eq!(record.bytes, b"not all");
-            let reason = record.reason.as_ref().unwrap();
-            if allowed {
-                assert!(matches!(reason, CloseReason::Finished), "{reason:?}");
-                assert_eq!(record.log, ["opened", "readable", "ended", "closed"]);
-            } else {
-                assert!(
-                    matches!(TlsError::of(reason), Some(TlsError::Truncated)),
-                    "{reason:?}"
-                );
-                assert_eq!(record.log, ["opened", "readable", "closed"]);
-            }
-            peer.join().unwrap();
-        }
-    });
 }
 
 #[test]
@@ -473,106 +362,6 @@ fn tls_is_started_on_a_running_stream() {
     });
 }
 
-/// libevent #854 and #690: reading stalls at a watermark, or at 1,024 bytes,
-/// while decrypted bytes lie in the layer below.
-#[test]
-fn watermarks_and_pauses_stall_nothing() {
-    let authority = authority();
-    on_every_backend(|events| {
-        for high in [1, 100, 1024, 16_384, 20_000] {
-            let sent = random_bytes(100_000, high as u64);
-            let (recorder, record) = Recorder::with(move |stream, what| {
-                if what == "opened" {
-                    let mut config = *stream.config();
-                    config.input = Watermarks {
-                        low: high.min(500),
-                        high,
-                    };
-                    stream.configure(config);
-                } else if what == "readable" {
-                    let handle = stream.handle();
-                    stream.pause();
-                    handle.resume();
-                }
-            });
-            let server = server(authority).build().unwrap();
-            let to = listen_tls(events, &server, once(recorder));
-            let (peer, _) = writer(sent.clone(), 30_000);
-            connect_tls(events, &to, client(authority), "localhost", peer);
-            until(events, "the close", || over(&record));
-            let record = record.see();
-            assert!(record.bytes == sent, "high mark {high}");
-            let finished = matches!(record.reason, Some(CloseReason::Finished));
-            assert!(finished, "{:?}", record.reason);
-        }
-    });
-}
-
-/// libevent #616: a stream that finishes right after it has written loses
-/// nothing that its filter still holds. And a peer that reads slowly makes
-/// writes block in the middle of a record.
-#[test]
-fn what_was_written_before_the_finish_arrives_at_a_slow_reader() {
-    let authority = authority();
-    on_every_backend(|events| {
-        let sent = random_bytes(900_000, 8);
-        let own = sent.clone();
-        let (recorder, record) = Recorder::with(move |stream, what| {
-            if what == "opened" {
-                stream.write(&own).unwrap();
-                stream.finish();
-            }
-        });
-        let server = server(authority).build().unwrap();
-        let to = listen_tls(events, &server, once(recorder));
-        let (peer, got) = Recorder::with(|stream, what| {
-            if what == "readable" {
-                stream.pause();
-                let handle = stream.handle();
-                let after = Duration::from_micros(100);
-                stream
-                    .context()
-                    .timer(after, move |_| {
-                        handle.resume();
-                    })
-                    .unwrap();
-            }
-        });
-        connect_tls(events, &to, client(authority), "localhost", peer);
-        until(events, "both closes", || over(&record) && over(&got));
-        assert!(got.see().bytes == sent);
-        assert!(matches!(got.see().reason, Some(CloseReason::Finished)));
-        assert!(matches!(record.see().reason, Some(CloseReason::Finished)));
-    });
-}
-
-/// libevent #1439, use after free under limits: a session that is closed in
-/// the middle of a bulk transfer, from its own callback and from a handle,
-/// ends once and quietly.
-#[test]
-fn a_close_in_the_middle_of_a_transfer_is_told_once() {
-    let authority = authority();
-    on_every_backend(|events| {
-        let server = server(authority).build().unwrap();
-        for from_handle in [false, true] {
-            let (recorder, record) = Recorder::with(move |stream, what| {
-                if what == "readable" {
-                    if from_handle {
-                        stream.handle().close();
-                    } else {
-                        stream.close();
-                    }
-                }
-            });
-            let to = listen_tls(events, &server, once(recorder));
-            let (peer, _) = writer(vec![7; 500_000], 500_000);
-            connect_tls(events, &to, client(authority), "localhost", peer);
-            until(events, "the close", || over(&record));
-            assert!(matches!(record.see().reason, Some(CloseReason::Closed)));
-        }
-    });
-}
-
 #[test]
 fn a_pipe_joins_tls_and_plain_streams() {
     let authority = authority();
@@ -613,67 +402,4 @@ fn a_pipe_joins_tls_and_plain_streams() {
             assert!(matches!(record.see().reason, Some(CloseReason::Finished)));
         }
     });
-}
-
-/// Tor 8: who owns the session is plain. It goes with its stream: it can be
-/// asked until the last callback, and the certificates it names live on.
-#[test]
-fn tor_8_a_session_belongs_to_its_stream() {
-    let authority = authority();
-    on_every_backend(|events| {
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        struct Keeps(Arc<Mutex<Vec<rustls::pki_types::CertificateDer<'static>>>>);
-        impl Handler for Keeps {
-            fn readable(&mut self, _: &mut Stream<'_>) {}
-            fn closed(&mut self, stream: &mut Stream<'_>, _: CloseReason) {
-                let tls = stream.tls().unwrap();
-                self.0
-                    .lock()
-                    .unwrap()
-                    .extend_from_slice(tls.peer_certificates());
-            }
-        }
-        let server = server(authority).build().unwrap();
-        let (recorder, _) = Recorder::with(|stream, what| {
-            if what == "opened" {
-                stream.finish();
-            }
-        });
-        let to = listen_tls(events, &server, once(recorder));
-        drop(server);
-        let own = Keeps(Arc::clone(&kept));
-        connect_tls(events, &to, client(authority), "localhost", own);
-        until(events, "the close", || !kept.lock().unwrap().is_empty());
-        assert_eq!(kept.lock().unwrap().len(), 1);
-    });
-}
-
-/// Tor 10 and 12: TLS is one code path, whatever the kernel's interface, and
-/// that is chosen at run time: these very tests run on every backend, those
-/// whose operations complete (the simulated one here) included.
-#[test]
-fn tor_10_and_12_completion_backends_carry_tls_by_the_same_code() {
-    let mut kinds = Vec::new();
-    let authority = authority();
-    let kinds_seen = std::cell::RefCell::new(&mut kinds);
-    on_every_backend(|events| {
-        let server = server(authority).oldest(Version::Tls13).build().unwrap();
-        let (recorder, record) = Recorder::new();
-        let to = listen_tls(events, &server, once(recorder));
-        let (peer, _) = writer(vec![1; 40_000], 40_000);
-        connect_tls(events, &to, client(authority), "localhost", peer);
-        until(events, "the close", || over(&record));
-        assert_eq!(record.see().bytes.len(), 40_000);
-        kinds_seen.borrow_mut().push(events.backend_kind());
-    });
-    assert!(
-        kinds
-            .iter()
-            .any(|kind| matches!(kind, ferrevent::BackendKind::Simulated(_)))
-    );
-    assert!(
-        kinds
-            .iter()
-            .any(|kind| matches!(kind, ferrevent::BackendKind::Poll))
-    );
 }
