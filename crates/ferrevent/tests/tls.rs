@@ -403,3 +403,109 @@ fn a_pipe_joins_tls_and_plain_streams() {
         }
     });
 }
+
+/// RFC 5705, and section 7.5 of RFC 8446: what rustls's own client exports.
+#[test]
+fn both_sides_export_the_same_keying_material() {
+    /// Label, context, and how many bytes.
+    type Asked = (&'static [u8], Option<&'static [u8]>, usize);
+    const ASKED: [Asked; 5] = [
+        (b"EXPERIMENTAL one", None, 32),
+        (b"EXPERIMENTAL one", Some(b""), 32),
+        (b"EXPERIMENTAL one", Some(b"a context"), 100),
+        (b"EXPERIMENTAL two", Some(&[7; 300]), 1),
+        (b"", None, 20),
+    ];
+    fn exported(session: &ferrevent::tls::Session) -> Vec<u8> {
+        let mut all = Vec::new();
+        for (label, context, len) in ASKED {
+            let mut output = vec![0; len];
+            session
+                .export_keying_material(label, context, &mut output)
+                .unwrap();
+            all.extend(output);
+        }
+        all
+    }
+    let authority = authority();
+    on_every_backend(|events| {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let server = server(authority).build().unwrap();
+            let early = server.session();
+            assert!(
+                early
+                    .export_keying_material(b"x", None, &mut [0; 8])
+                    .is_err()
+            );
+            let to = listen_tls(events, &server, || {
+                Recorder::with(|stream, what| {
+                    if what == "opened" {
+                        let session = stream.tls().unwrap();
+                        let refused = |label: &[u8], context, len| {
+                            session.export_keying_material(label, context, &mut vec![0; len])
+                        };
+                        assert!(refused(b"x", None, 0).is_err());
+                        if session.version() == Some(rustls::ProtocolVersion::TLSv1_3) {
+                            assert!(refused(&[b'x'; 250], None, 8).is_err());
+                            assert!(refused(b"x", None, 255 * 48 + 1).is_err());
+                        } else {
+                            assert!(refused(b"x", Some(&[0; 65_536]), 8).is_err());
+                        }
+                        stream.write(&exported(stream.tls().unwrap())).unwrap();
+                        stream.finish();
+                    }
+                })
+                .0
+            });
+            let mut peer = authority.blocking_client_of(version, tcp(&to));
+            let peer = std::thread::spawn(move || {
+                let mut theirs = Vec::new();
+                peer.read_to_end(&mut theirs).unwrap();
+                let mut own = Vec::new();
+                for (label, context, len) in ASKED {
+                    let output = vec![0; len];
+                    let output = peer.conn.export_keying_material(output, label, context);
+                    own.extend(output.unwrap());
+                }
+                (theirs, own)
+            });
+            until(events, "the material", || peer.is_finished());
+            let (theirs, own) = peer.join().unwrap();
+            assert_eq!(theirs, own, "{version:?}");
+
+            // A client of ours, new and resumed, and a log of the caller's own.
+            let log = Arc::new(Log::default());
+            let mut config = Arc::unwrap_or_clone(authority.config(&[version]));
+            config.key_log = Arc::clone(&log) as _;
+            let client = ferrevent::tls::Client::from_rustls(config.into());
+            for resumed in [false, true] {
+                let own = Arc::new(Mutex::new(Vec::new()));
+                let told = Arc::clone(&own);
+                let (peer, record) = Recorder::with(move |stream, what| {
+                    if what == "opened" {
+                        let session = stream.tls().unwrap();
+                        assert_eq!(session.is_resumed(), resumed);
+                        *told.lock().unwrap() = exported(session);
+                    }
+                });
+                events
+                    .context()
+                    .connect_tls_with(&to, None, StreamConfig::DEFAULT, &client, "localhost", peer)
+                    .unwrap();
+                until(events, "the close", || over(&record));
+                assert_eq!(record.see().bytes, *own.lock().unwrap(), "{version:?}");
+            }
+            assert!(!log.0.lock().unwrap().is_empty());
+        }
+    });
+}
+
+/// What secrets a caller's own key log was told of.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl rustls::KeyLog for Log {
+    fn log(&self, label: &str, _: &[u8], _: &[u8]) {
+        self.0.lock().unwrap().push(label.to_owned());
+    }
+}

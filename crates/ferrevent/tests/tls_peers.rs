@@ -431,3 +431,51 @@ fn stunnel_stands_on_either_side() {
     );
     assert_eq!(record.see().bytes, b"and out again");
 }
+
+#[test]
+fn openssl_exports_the_same_keying_material() {
+    let files = Files::new("export");
+    let mut events = Builder::new().build().unwrap();
+    let server = server().build().unwrap();
+    let port = listen(&mut events, &server, || {
+        Recorder::with(|stream, what| {
+            if what == "opened" {
+                let mut key = [0; 40];
+                let session = stream.tls().unwrap();
+                session
+                    .export_keying_material(b"EXPERIMENTAL test", None, &mut key)
+                    .unwrap();
+                let hex: String = key.iter().map(|byte| format!("{byte:02X}")).collect();
+                stream.write(format!("ours: {hex}\n").as_bytes()).unwrap();
+                stream.finish();
+            }
+        })
+        .0
+    });
+    for version in ["-tls1_2", "-tls1_3"] {
+        let to = format!("127.0.0.1:{port}");
+        let ca = files.name("ca.pem");
+        let arguments = [
+            "s_client",
+            "-connect",
+            &to,
+            "-CAfile",
+            &ca,
+            "-keymatexport",
+            "EXPERIMENTAL test",
+            "-keymatexportlen",
+            "40",
+            version,
+        ];
+        let output = run(&mut events, "openssl", &arguments, b"");
+        let text = text(&output);
+        let after = |what: &str| {
+            let line = text.lines().find_map(|line| line.trim().strip_prefix(what));
+            line.unwrap_or_else(|| panic!("no `{what}`: {text}"))
+                .trim()
+                .to_owned()
+        };
+        assert_eq!(after("ours:"), after("Keying material:"));
+        assert_eq!(after("ours:").len(), 80);
+    }
+}

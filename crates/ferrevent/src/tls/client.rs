@@ -12,6 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 
 use super::certificates::certified;
+use super::export::Noting;
 use super::records::Records;
 use super::{Certificates, Roots, Session, TlsError, Version, note, provider};
 
@@ -82,8 +83,10 @@ impl Client {
     /// }
     /// ```
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
+        let mut config = Arc::unwrap_or_clone(config);
+        config.key_log = Noting::over(&config.key_log);
         Self {
-            config,
+            config: Arc::new(config),
             dirty_shutdown: false,
         }
     }
@@ -249,6 +252,7 @@ impl ClientBuilder {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn;
+        config.key_log = Noting::over(&config.key_log);
         if !self.resumption {
             config.resumption = Resumption::disabled();
         }

@@ -16,6 +16,7 @@
 mod certificates;
 mod client;
 mod error;
+mod export;
 mod note;
 mod records;
 mod server;

@@ -13,6 +13,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 
 use super::certificates::certified;
+use super::export::Noting;
 use super::records::Records;
 use super::{Certificates, Roots, Session, TlsError, Version, note, provider};
 
@@ -109,8 +110,10 @@ impl Server {
     /// }
     /// ```
     pub fn from_rustls(config: Arc<ServerConfig>) -> Self {
+        let mut config = Arc::unwrap_or_clone(config);
+        config.key_log = Noting::over(&config.key_log);
         Self(Arc::new(RwLock::new(Inner {
-            config,
+            config: Arc::new(config),
             dirty_shutdown: false,
         })))
     }
@@ -288,6 +291,7 @@ impl ServerBuilder {
         };
         let mut config = builder.with_cert_resolver(Arc::new(ByName(own)));
         config.alpn_protocols = self.alpn;
+        config.key_log = Noting::over(&config.key_log);
         if self.resumption {
             config.ticketer = rustls::crypto::ring::Ticketer::new()?;
         } else {

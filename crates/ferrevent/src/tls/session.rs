@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 
+use super::export::{self, Secret};
 use super::records::{Records, Sending};
 use super::{TlsError, note};
 use crate::Buffer;
@@ -46,6 +47,9 @@ pub struct Session {
     own: Buffer,
     key: Option<Arc<CertifiedKey>>,
     name: Option<Box<str>>,
+    /// What keying material is made from, and what is needed for that.
+    secret: Option<Box<Secret>>,
+    server_random: Option<Box<[u8; 32]>>,
     dirty_shutdown: bool,
     started: bool,
     open: bool,
@@ -66,6 +70,8 @@ impl Session {
             own: Buffer::new(),
             key: None,
             name: None,
+            secret: None,
+            server_random: None,
             dirty_shutdown,
             started: false,
             open: false,
@@ -169,12 +175,44 @@ impl Session {
         kind == Some(Some(HandshakeKind::Resumed))
     }
 
+    /// Fills `output` with keying material for another protocol, RFC 5705 and
+    /// RFC 8446 section 7.5: the peer gets the same from the same label and
+    /// context. Labels are registered with IANA or begin with `EXPERIMENTAL`.
+    ///
+    /// # Errors
+    /// [`TlsError::Protocol`] before the handshake is over;
+    /// [`TlsError::Config`] where output, label or context is longer than the
+    /// protocol can have it, or no output is asked for.
+    ///
+    /// ```
+    /// # use ferrevent::tls::{Session, TlsError};
+    /// fn binding(session: &Session) -> Result<[u8; 32], TlsError> {
+    ///     let mut key = [0; 32];
+    ///     session.export_keying_material(b"EXPORTER-Channel-Binding", None, &mut key)?;
+    ///     Ok(key)
+    /// }
+    /// ```
+    pub fn export_keying_material(
+        &self,
+        label: &[u8],
+        context: Option<&[u8]>,
+        output: &mut [u8],
+    ) -> Result<(), TlsError> {
+        match (self.open, &self.secret, self.cipher()) {
+            (true, Some(secret), Some(suite)) => secret.export(suite, label, context, output),
+            _ => Err(rustls::Error::HandshakeNotComplete.into()),
+        }
+    }
+
     /// Lets rustls work on what lies at the front of the source.
     fn receive(&mut self, pass: &mut Pass<'_>, len: usize) -> io::Result<usize> {
         let Ok(records) = &mut self.records else {
             return Ok(0);
         };
         let (source, target) = pass.both();
+        if !self.open && matches!(**records, Records::Client(_)) {
+            look_for_random(source, &mut self.server_random);
+        }
         source.make_mutable(len)?;
         let mut none = [];
         let bytes = source
@@ -182,7 +220,9 @@ impl Session {
             .map_or(&mut none[..], |it| &mut it[..len]);
         match records.receive(bytes, target, &mut self.own) {
             Ok(progress) => {
-                self.note();
+                if !self.open {
+                    self.note();
+                }
                 source.drain(progress.used)?;
                 self.peer_closed |= progress.peer_closed;
                 Ok(progress.used)
@@ -193,15 +233,21 @@ impl Session {
 
     /// What has come about in the handshake.
     fn note(&mut self) {
-        if self.open {
-            return;
+        if matches!(self.records(), Some(Records::Server(_))) {
+            look_for_random(&self.own, &mut self.server_random);
         }
-        let chosen = note::take();
-        self.key = chosen.key.or(self.key.take());
-        self.name = chosen.name.or(self.name.take());
+        let notes = note::take();
+        self.key = notes.key.or(self.key.take());
+        self.name = notes.name.or(self.name.take());
+        if let Some(told) = notes.told {
+            self.secret = Secret::new(told, self.server_random.as_deref().copied());
+        }
         self.open = self
             .records()
             .is_some_and(|records| !records.state().is_handshaking());
+        if self.open {
+            self.server_random = None;
+        }
     }
 
     /// The connection is over; rustls has an alert for the peer.
@@ -343,6 +389,14 @@ impl Session {
             Ok(_) => Ok(()),
             Err(error) => Err(self.fail(error)),
         }
+    }
+}
+
+/// The server's random, once what it sent first lies in a buffer.
+fn look_for_random(first: &Buffer, found: &mut Option<Box<[u8; 32]>>) {
+    let mut head = [0; export::HELLO];
+    if found.is_none() && matches!(first.copy_out(&mut head), Ok(export::HELLO)) {
+        *found = export::server_random(&head).map(Box::new);
     }
 }
 

@@ -66,13 +66,28 @@ impl Authority {
         &self,
         socket: TcpStream,
     ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+        Self::blocking(self.config(rustls::ALL_VERSIONS), socket)
+    }
+
+    /// The same, of one version only.
+    pub(crate) fn blocking_client_of(
+        &self,
+        version: &'static rustls::SupportedProtocolVersion,
+        socket: TcpStream,
+    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+        Self::blocking(self.config(&[version]), socket)
+    }
+
+    fn blocking(
+        config: Arc<rustls::ClientConfig>,
+        socket: TcpStream,
+    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
         let name = "localhost".try_into().unwrap();
-        let config = self.config(rustls::ALL_VERSIONS);
         let connection = rustls::ClientConnection::new(config, name).unwrap();
         rustls::StreamOwned::new(connection, socket)
     }
 
-    fn config(
+    pub(crate) fn config(
         &self,
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Arc<rustls::ClientConfig> {
