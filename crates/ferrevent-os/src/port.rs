@@ -2,6 +2,8 @@
 //! descriptor owns its port, so whoever may run the stream may use the port
 //! without a lock.
 
+use std::num::NonZeroU32;
+
 use ferrevent_core::buffer::Pinned;
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 use socket2::Protocol;
@@ -239,6 +241,8 @@ pub struct Port {
     pub(crate) armed: Readiness,
     pub(crate) flags: Flags,
     pub(crate) token: Token,
+    /// The most bytes of a receive; 0 is no limit.
+    pub(crate) cap: u32,
     /// Its place in a backend that keeps something of its own for each port.
     #[cfg(target_os = "linux")]
     pub(crate) slot: u32,
@@ -293,6 +297,7 @@ impl Port {
             armed: Readiness::NONE,
             flags: Flags::default(),
             token,
+            cap: 0,
             #[cfg(target_os = "linux")]
             slot: 0,
             sending: None,
@@ -333,6 +338,61 @@ impl Port {
     /// ```
     pub fn kind(&self) -> PortKind {
         self.kind
+    }
+
+    /// Lets its receives bring no more than so many bytes each, or as many as
+    /// they will. A capped receive takes its bytes when it is attempted, never
+    /// ahead of that: one that waits brings nothing by itself. One that was
+    /// submitted before goes on as it was.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, Token, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # use std::num::NonZeroU32;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// port.cap_receives(NonZeroU32::new(500));
+    /// assert!(port.is_capped());
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn cap_receives(&mut self, most: Option<NonZeroU32>) {
+        self.cap = most.map_or(0, NonZeroU32::get);
+    }
+
+    /// Whether its receives are capped.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, Token, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// assert!(!backend.open(near, PortKind::Socket, Token(1)).is_capped());
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn is_capped(&self) -> bool {
+        self.cap > 0
+    }
+
+    /// Whether a send waits here for room in the kernel, which has seen
+    /// nothing of it yet: it can be taken back at once.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, Token, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// assert!(!backend.open(near, PortKind::Socket, Token(1)).holds_send());
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn holds_send(&self) -> bool {
+        self.sending.is_some()
     }
 
     pub(crate) fn fd_ref(&self) -> BorrowedFd<'_> {

@@ -174,14 +174,20 @@ impl Port {
         if !self.ready.any(Readiness::READ) {
             return None;
         }
-        let size = if self.flags.has(Flags::BULK) {
+        let mut size = if self.flags.has(Flags::BULK) {
             BULK_BLOCK
         } else {
             BLOCK
         };
+        // What is cut off a message would be lost.
+        if self.is_capped() && self.kind != PortKind::Socket {
+            size = size.min(self.cap as usize);
+        }
         let mut cut = false;
         let fd = self.fd.as_fd();
         let outcome = Block::fill_with(size, |room| {
+            let most = size.min(room.len());
+            let room = &mut room[..most];
             if self.kind == PortKind::Unix && self.flags.has(Flags::EDGE) {
                 sys.receive_message(fd, room, &mut cut)
             } else {
@@ -260,21 +266,27 @@ impl Port {
     /// Sends what the kernel takes at once; `None` when an operation must
     /// wait for it, or see to a file.
     #[inline]
-    pub(crate) fn send_at_once(&mut self, sys: &Sys, output: &Buffer) -> Option<io::Result<usize>> {
+    pub(crate) fn send_at_once(
+        &mut self,
+        sys: &Sys,
+        output: &Buffer,
+        most: usize,
+    ) -> Option<io::Result<usize>> {
+        let most = most.min(SEND_BYTES);
         let first = output.chunk();
         if !self.ready.any(Readiness::WRITE) || first.is_empty() {
             return None;
         }
         let (fd, socket) = (self.fd.as_fd(), self.is_socket());
-        let (tried, outcome) = if first.len() == output.len() || first.len() >= SEND_BYTES {
-            let first = &first[..first.len().min(SEND_BYTES)];
+        let (tried, outcome) = if first.len() == output.len() || first.len() >= most {
+            let first = &first[..first.len().min(most)];
             (first.len(), sys.send(fd, socket, first))
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = output.io_slices(&mut slices);
             let mut tried = 0;
             for (index, slice) in slices[..count].iter().enumerate() {
-                if tried + slice.len() > SEND_BYTES {
+                if tried + slice.len() > most {
                     count = index;
                     break;
                 }

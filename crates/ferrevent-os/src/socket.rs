@@ -359,3 +359,27 @@ pub fn peer(fd: &impl AsFd) -> Option<std::net::SocketAddr> {
 pub fn local(fd: &impl AsFd) -> Option<std::net::SocketAddr> {
     SockRef::from(fd).local_addr().ok()?.as_socket()
 }
+
+/// The bytes that the kernel has taken and not yet sent, or the peer not yet
+/// acknowledged (`SIOCOUTQ`, tcp(7), unix(7)): `None` where the system does
+/// not tell.
+///
+/// # Errors
+/// Those of ioctl(2).
+///
+/// ```
+/// # use ferrevent_os::socket;
+/// let (near, far) = socket::pair()?;
+/// println!("{:?}", socket::unsent(&near)?);
+/// # drop(far);
+/// # std::io::Result::Ok(())
+/// ```
+pub fn unsent(fd: &impl AsFd) -> io::Result<Option<u64>> {
+    #[cfg(target_os = "linux")]
+    return crate::sys::unsent(fd.as_fd()).map(Some);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        Ok(None)
+    }
+}

@@ -33,6 +33,7 @@ mod mailbox;
 mod pool;
 mod post;
 mod quiet;
+mod rate;
 mod stream;
 mod sync;
 #[cfg(feature = "tls")]
@@ -45,6 +46,7 @@ pub use ferrevent_core::buffer;
 pub use ferrevent_core::buffer::Buffer;
 pub use ferrevent_core::filter;
 pub use ferrevent_core::filter::Filter;
+pub use ferrevent_core::limit;
 pub use ferrevent_core::stream::{
     Activity, CloseReason, StreamConfig, Timeout, Watermarks, WriteError,
 };
@@ -56,6 +58,7 @@ pub use host::{
     Context, Key, ListenerId, Local, Remote, SignalId, TimerId, Trigger, Trouble, WatchId,
 };
 pub use pool::Pool;
+pub use rate::RateGroup;
 pub use stream::Stream;
 
 /// The README's examples are compiled with the tests.

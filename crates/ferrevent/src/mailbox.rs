@@ -9,9 +9,11 @@ use ferrevent_core::buffer::Buffer;
 use ferrevent_core::filter::Filter;
 use ferrevent_os::{Backend, SockAddr, Token};
 
+use crate::engine::Limits;
 use crate::handle::Shared;
 use crate::host::Context;
 use crate::post::Post;
+use crate::rate::Change;
 use crate::{CloseReason, StreamConfig};
 
 /// What may be asked of a loop from outside.
@@ -23,6 +25,8 @@ pub(crate) enum Message {
     Pipe(Token, Token),
     Run(Box<dyn FnOnce(&mut Context<'_>) + Send>),
     Stop,
+    /// Rate limits have changed: others may have their turn.
+    Limits,
 }
 
 impl Message {
@@ -45,19 +49,27 @@ pub(crate) enum Command {
     Configure(Box<StreamConfig>),
     Flush,
     AddFilter(Box<dyn Filter>),
+    Limit(Box<(Change, Arc<Limits>)>),
 }
 
 pub(crate) struct Mailbox {
     post: Post<Message>,
     backend: RwLock<Arc<Backend>>,
+    limits: Arc<Limits>,
 }
 
 impl Mailbox {
-    pub(crate) fn new(backend: Arc<Backend>) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, limits: Arc<Limits>) -> Self {
         Self {
             post: Post::new(),
             backend: RwLock::new(backend),
+            limits,
         }
+    }
+
+    /// The rate limits of the streams there.
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// Leaves a message, and wakes the loop if it sleeps. Gives the message

@@ -9,6 +9,7 @@ use ferrevent_core::buffer::Buffer;
 use ferrevent_core::stream::Machine;
 use ferrevent_os::{Port, Token, socket};
 
+use crate::engine::Limited;
 use crate::handle::{Handle, Shared};
 use crate::host::Context;
 use crate::{CloseReason, StreamConfig, WriteError};
@@ -29,6 +30,7 @@ pub struct Stream<'a> {
     pub(crate) machine: &'a mut Machine,
     pub(crate) port: Option<&'a Port>,
     pub(crate) token: Token,
+    pub(crate) limited: &'a mut Option<Box<Limited>>,
     pub(crate) shared: &'a mut Option<Arc<Shared>>,
     pub(crate) context: Context<'a>,
 }

@@ -124,8 +124,9 @@ impl Backend {
         &self,
         port: &mut Port,
         output: &Buffer,
+        most: usize,
     ) -> Option<io::Result<usize>> {
-        let outcome = port.send_at_once(&self.sys, output);
+        let outcome = port.send_at_once(&self.sys, output, most);
         self.make_good(port);
         outcome
     }

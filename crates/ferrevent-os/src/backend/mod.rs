@@ -333,8 +333,8 @@ impl Backend {
         each!(self, backend => backend.submit(port, op))
     }
 
-    /// Sends what the kernel takes at once of these bytes, with no operation
-    /// in flight on the way out. `None` when it takes none now, or never does
+    /// Sends what the kernel takes at once of these bytes, and not more than
+    /// `most`, with no operation in flight on the way out. `None` when it takes none now, or never does
     /// so: then they go by [`Op::Send`]. No send may be in flight.
     ///
     /// ```
@@ -345,13 +345,18 @@ impl Backend {
     /// let (near, far) = socket::pair()?;
     /// let mut port = backend.open(near, PortKind::Socket, Token(1));
     /// let bytes = ferrevent_core::buffer::Buffer::from(&b"hello"[..]);
-    /// assert!(matches!(backend.send_at_once(&mut port, &bytes), Some(Ok(5)) | None));
+    /// assert!(matches!(backend.send_at_once(&mut port, &bytes, 1024), Some(Ok(5)) | None));
     /// # drop(far);
     /// # std::io::Result::Ok(())
     /// ```
     #[inline]
-    pub fn send_at_once(&self, port: &mut Port, output: &Buffer) -> Option<io::Result<usize>> {
-        each!(self, backend => backend.send_at_once(port, output))
+    pub fn send_at_once(
+        &self,
+        port: &mut Port,
+        output: &Buffer,
+        most: usize,
+    ) -> Option<io::Result<usize>> {
+        each!(self, backend => backend.send_at_once(port, output, most))
     }
 
     /// Takes an operation back. It still completes exactly once: with

@@ -116,8 +116,9 @@ impl Backend {
         &self,
         port: &mut Port,
         output: &Buffer,
+        most: usize,
     ) -> Option<io::Result<usize>> {
-        port.send_at_once(&self.sys, output)
+        port.send_at_once(&self.sys, output, most)
     }
 
     pub(super) fn cancel(&self, port: &mut Port, kind: OpKind) -> Option<Completion> {

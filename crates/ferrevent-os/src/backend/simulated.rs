@@ -127,9 +127,12 @@ impl Backend {
                 }
             }
         }
-        let multishot = matches!(kind, OpKind::Receive | OpKind::Accept) && state.chance(2);
+        let capped = kind == OpKind::Receive && port.is_capped();
+        let multishot =
+            matches!(kind, OpKind::Receive | OpKind::Accept) && state.chance(2) && !capped;
         let at_once = state.chance(4);
         let inner = state.ports.get_mut(&token)?;
+        inner.port.cap = port.cap;
         inner.shots = if multishot { SHOTS } else { 1 };
         let completion = self.kernel.submit(&mut inner.port, op)?;
         if at_once && !multishot {
@@ -141,7 +144,12 @@ impl Backend {
         None
     }
 
-    pub(super) fn send_at_once(&self, _: &mut Port, _: &Buffer) -> Option<io::Result<usize>> {
+    pub(super) fn send_at_once(
+        &self,
+        _: &mut Port,
+        _: &Buffer,
+        _: usize,
+    ) -> Option<io::Result<usize>> {
         None
     }
 

@@ -200,6 +200,17 @@ pub(crate) fn check_pollable(fd: RawFd) -> io::Result<()> {
     }
 }
 
+/// The bytes of a socket that the kernel has taken and its peer has not
+/// acknowledged (TCP) or read (unix sockets).
+pub(crate) fn unsent(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: `SIOCOUTQ`, which has the number of `TIOCOUTQ`, writes one int.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::try_from(bytes).unwrap_or(0))
+}
+
 /// Whether the kernel does not know the call, or a sandbox does not let it pass.
 fn refused(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))

@@ -24,7 +24,7 @@ mod portable;
 pub(crate) mod status;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::check_pollable;
+pub(crate) use linux::{check_pollable, unsent};
 pub(crate) use portable::gone;
 
 use std::io;

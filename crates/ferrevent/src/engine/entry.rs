@@ -1,15 +1,19 @@
 //! What the table holds.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use ferrevent_core::limit::LimitError;
 use ferrevent_core::stream::Machine;
-use ferrevent_core::timer::TimerId;
+use ferrevent_core::timer::{Tick, TimerId};
 use ferrevent_os::{Port, Token};
 use socket2::SockAddr;
 
 use super::accept::Listener;
+use super::limits::{Limited, Limits};
 use super::watch::{Descriptor, Watch};
 use super::{TURN_BYTES, TURN_OPS};
+use crate::rate::Change;
 
 /// Which queue something's events go to: 0 is served first.
 ///
@@ -97,6 +101,8 @@ pub struct StreamEntry<S> {
     /// None before a host name is resolved.
     pub(super) port: Option<Port>,
     pub(super) extras: Option<Box<Extras>>,
+    /// Its rate limits.
+    pub(crate) limited: Option<Box<Limited>>,
     pub(super) token: Token,
     pub(super) share: Share,
     pub(super) priority: Priority,
@@ -193,6 +199,27 @@ impl<S> StreamEntry<S> {
         (machine, owner, port.as_ref(), *token)
     }
 
+    /// As [`parts`](Self::parts), with its rate limits.
+    #[inline]
+    pub(crate) fn all_parts(&mut self) -> Parts<'_, S> {
+        Parts {
+            machine: &mut self.machine,
+            owner: &mut self.owner,
+            port: self.port.as_ref(),
+            token: self.token,
+            limited: &mut self.limited,
+        }
+    }
+
+    /// Changes its rate limits.
+    pub(crate) fn change_limits(
+        &mut self,
+        (change, limits): &(Change, Arc<Limits>),
+        now: Tick,
+    ) -> Result<(), LimitError> {
+        change.apply(&mut self.limited, limits, self.token, now)
+    }
+
     /// Its key.
     ///
     /// ```
@@ -255,6 +282,15 @@ impl<S> StreamEntry<S> {
     pub fn set_priority(&mut self, priority: Priority) {
         self.priority = priority;
     }
+}
+
+/// A stream, taken apart.
+pub(crate) struct Parts<'a, S> {
+    pub(crate) machine: &'a mut Machine,
+    pub(crate) owner: &'a mut S,
+    pub(crate) port: Option<&'a Port>,
+    pub(crate) token: Token,
+    pub(crate) limited: &'a mut Option<Box<Limited>>,
 }
 
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod allowance;
 mod connect;
 mod dump;
 mod entry;
+mod limits;
 mod pipe;
 mod run;
 mod stream;
@@ -32,7 +33,9 @@ use ferrevent_os::{Backend, Event, Token};
 pub use accept::Listening;
 pub use allowance::Allowance;
 pub use connect::Target;
+pub(crate) use entry::Parts;
 pub use entry::{Priority, StreamEntry};
+pub(crate) use limits::{Limited, Limits};
 pub use run::{Over, Run};
 pub use turn::{Happening, Removed, Waiting};
 pub use watch::{Interest, Refusal, Registration};
@@ -91,6 +94,9 @@ pub struct Engine<S, O> {
     /// Work for what is out of the table, and what it waits for.
     blocked: Vec<(Token, Work)>,
     watches: watch::Descriptors,
+    /// The rate limits of its streams.
+    limits: Arc<Limits>,
+    limits_timer: limits::LimitsTimer,
     now: Tick,
     turn: u32,
 }
@@ -128,6 +134,7 @@ impl<S, O> Engine<S, O> {
     /// ```
     pub fn new(backend: Arc<Backend>, priorities: u8) -> Self {
         let now = backend.sys().now();
+        let limits = Arc::new(Limits::new(backend.sys().clone()));
         Self {
             waiting: Some(Waiting::new(&backend)),
             backend,
@@ -139,6 +146,8 @@ impl<S, O> Engine<S, O> {
             spent: Vec::new(),
             blocked: Vec::new(),
             watches: watch::Descriptors::default(),
+            limits,
+            limits_timer: None,
             now,
             turn: 1,
         }

@@ -189,8 +189,8 @@ impl<S> Run<S> {
             if !pass_both(stream, piped) {
                 // What came at once was neither told nor passed on, so nobody
                 // has asked for the rest yet.
-                stream.unfinished |= stream.machine.wants_receive();
-                piped.unfinished |= piped.machine.wants_receive();
+                stream.unfinished |= stream.may_receive_more();
+                piped.unfinished |= piped.may_receive_more();
                 return None;
             }
             *rounds += 1;
@@ -352,8 +352,15 @@ impl<S, O> Engine<S, O> {
             self.later.push(token);
         }
         self.arm_stream(&mut stream);
+        let limited = stream.limited.is_some();
+        if stream.limited.as_ref().is_some_and(|it| it.leaves()) {
+            stream.limited = None;
+        }
         self.table.put_back(token, Entry::Stream(stream));
         self.unblock(token);
+        if limited {
+            self.tend_limits();
+        }
         None
     }
 
@@ -412,6 +419,9 @@ impl<S, O> Engine<S, O> {
         if let Some(port) = stream.port.take() {
             self.backend.close(port);
             self.descriptor_freed();
+        }
+        if stream.limited.take().is_some() {
+            self.tend_limits();
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Streams: completions become the machine's input, its wishes operations.
 
+use ferrevent_core::limit::Direction;
 use ferrevent_core::stream::{Machine, StreamConfig};
 use ferrevent_core::timer::Tick;
 use ferrevent_os::sys::fd::OwnedFd;
 use ferrevent_os::{Backend, Completion, Op, OpKind, Port, PortKind, Token, What, sys};
 
 use super::entry::{Entry, Share, StreamEntry};
+use super::limits::Limited;
 use super::run::Moment;
 use super::{Engine, Priority, Work};
 
@@ -16,6 +18,7 @@ impl<S> StreamEntry<S> {
             owner,
             port,
             extras: None,
+            limited: None,
             token,
             share: Share::default(),
             priority: Priority::default(),
@@ -27,7 +30,8 @@ impl<S> StreamEntry<S> {
     /// Tells the machine how an operation ended.
     #[inline]
     pub(super) fn complete(&mut self, now: Tick, completion: Completion) {
-        complete(&mut self.machine, &mut self.share, now, completion);
+        let limited = self.limited.as_deref_mut();
+        complete(&mut self.machine, &mut self.share, limited, now, completion);
     }
 
     /// Goes on with another backend; what was in flight begins anew.
@@ -70,11 +74,13 @@ impl<S> StreamEntry<S> {
             machine,
             share,
             port: Some(port),
+            limited,
             ..
         } = self
         else {
             return (false, false);
         };
+        let mut limited = limited.as_deref_mut();
         if machine.is_closed() {
             return (false, false);
         }
@@ -87,13 +93,36 @@ impl<S> StreamEntry<S> {
             let Some(output) = machine.sendable(now) else {
                 break;
             };
-            if let Some(outcome) = backend.send_at_once(port, output) {
-                share.spend(*outcome.as_ref().unwrap_or(&0));
+            let most = match &mut limited {
+                None => usize::MAX,
+                Some(limited) => limited.ask(Direction::Write, output.len(), now),
+            };
+            if most == 0 {
+                machine.send_delayed(now);
+                break;
+            }
+            if let Some(outcome) = backend.send_at_once(port, output, most) {
+                let sent = *outcome.as_ref().unwrap_or(&0);
+                share.spend(sent);
+                if let Some(limited) = &mut limited {
+                    limited.sent(sent, now);
+                }
                 machine.sent_at_once(now, outcome);
-            } else if let Some(bytes) = machine.next_send(now) {
+            } else if let Some(bytes) = machine.next_send_of(now, most) {
+                let len = bytes.len();
                 match backend.submit(port, Op::Send(bytes)) {
-                    Some(completion) => complete(machine, share, now, completion),
-                    None => break,
+                    Some(completion) => {
+                        complete(machine, share, limited.as_deref_mut(), now, completion);
+                    }
+                    None => {
+                        // One that waits here takes its bytes when it goes.
+                        if let Some(limited) = &mut limited
+                            && !port.holds_send()
+                        {
+                            limited.sends(len, now);
+                        }
+                        break;
+                    }
                 }
             }
             if share.is_spent() {
@@ -107,15 +136,20 @@ impl<S> StreamEntry<S> {
         if machine.unwants_receive()
             && let Some(completion) = backend.cancel(port, OpKind::Receive)
         {
-            complete(machine, share, now, completion);
+            complete(machine, share, limited.as_deref_mut(), now, completion);
         }
         if machine.wants_receive() {
             if share.is_spent() {
                 return (true, false);
             }
+            if let Some(limited) = &mut limited
+                && !limited.may_receive(port, now)
+            {
+                return (false, false);
+            }
             machine.receive_began(now);
             if let Some(completion) = backend.submit(port, Op::Receive) {
-                complete(machine, share, now, completion);
+                complete(machine, share, limited, now, completion);
                 return (false, true);
             }
         }
@@ -127,7 +161,13 @@ impl<S> StreamEntry<S> {
     #[inline]
     pub(super) fn pursue(&mut self, backend: &Backend, moment: Moment) -> bool {
         self.share.begin(moment.turn);
+        if self.limited.is_some() {
+            self.see_to_limits(backend, moment.now);
+        }
         self.unfinished = self.submit(backend, moment.now);
+        if let Some(limited) = &self.limited {
+            limited.settle(moment.now);
+        }
         self.machine.has_events() && (!self.share.is_spent() || self.machine.is_closed())
     }
 
@@ -135,19 +175,30 @@ impl<S> StreamEntry<S> {
     #[inline]
     pub(super) fn hear(&mut self, backend: &Backend, what: What, moment: Moment) {
         self.share.begin(moment.turn);
+        if self.limited.is_some() {
+            self.make_way(backend, &what, moment.now);
+        }
         let Self {
             machine,
             share,
             port: Some(port),
+            limited,
             ..
         } = self
         else {
             return;
         };
+        let mut limited = limited.as_deref_mut();
         let mut failed_connect = None;
         backend.event(port, what, &mut |completion| match completion {
             Completion::Connected(Err(error)) => failed_connect = Some(error),
-            completion => complete(machine, share, moment.now, completion),
+            completion => complete(
+                machine,
+                share,
+                limited.as_deref_mut(),
+                moment.now,
+                completion,
+            ),
         });
         if let Some(error) = failed_connect {
             self.connect_failed(backend, moment.now, error);
@@ -158,7 +209,16 @@ impl<S> StreamEntry<S> {
 /// Tells a machine how an operation ended, and counts it against the share of
 /// its turn.
 #[inline]
-fn complete(machine: &mut Machine, share: &mut Share, now: Tick, completion: Completion) {
+fn complete(
+    machine: &mut Machine,
+    share: &mut Share,
+    limited: Option<&mut Limited>,
+    now: Tick,
+    completion: Completion,
+) {
+    if let Some(limited) = limited {
+        limited.complete(&completion, now);
+    }
     match completion {
         Completion::Received { result, armed } => match result {
             Ok(received) if !received.is_empty() => {

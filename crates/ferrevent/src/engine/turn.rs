@@ -8,6 +8,7 @@ use ferrevent_core::timer::Tick;
 use ferrevent_os::{Accepted, Backend, Event, PortKind, Readiness, Token, Waiter, What};
 
 use super::entry::{Entry, Timer, User};
+use super::limits::LIMITS;
 use super::{Engine, Priority, Run, Work};
 use crate::quiet::{self, QUIET};
 
@@ -317,6 +318,10 @@ impl<S, O> Engine<S, O> {
 
     fn gather_timers(&mut self) {
         while let Some((id, _, token)) = self.timers.pop_expired(self.now) {
+            if token == LIMITS {
+                self.limits_due();
+                continue;
+            }
             match self.table.get_mut(token) {
                 Some(Entry::Timer(timer)) if timer.armed == Some(id) => {
                     timer.armed = None;

@@ -108,6 +108,7 @@ fn deliver(inner: &mut Inner<OneThread>, message: Message) {
                 inner.trouble(&Trouble::Panicked(panic_message(&*payload)));
             }
         }
+        Message::Limits => inner.engine.tend_limits(),
         Message::Stop => inner.stop = Stop::Now,
     }
 }

@@ -58,10 +58,12 @@ impl<M: Mode> Factory<M> {
 
 impl<M: Mode> Inner<M> {
     pub(crate) fn new(backend: Arc<Backend>, priorities: u8) -> Self {
+        let engine = Engine::new(Arc::clone(&backend), priorities);
+        let limits = Arc::clone(engine.limits());
         Self {
             kind: backend.kind(),
-            mailbox: Arc::new(Mailbox::new(Arc::clone(&backend))),
-            engine: Engine::new(backend, priorities),
+            mailbox: Arc::new(Mailbox::new(backend, limits)),
+            engine,
             stop: Stop::No,
             trouble: None,
             signals: None,

@@ -7,7 +7,7 @@ use ferrevent_core::timer::Tick;
 use ferrevent_os::Backend;
 
 use super::{Context, Host, Mode, Owned, StreamCore, Task};
-use crate::engine::{Over, Run};
+use crate::engine::{Over, Parts, Run};
 use crate::mailbox::{Command, Message};
 use crate::{CloseReason, Handler, Readiness, Stream, WriteError};
 
@@ -25,12 +25,19 @@ pub(crate) fn tell_all<M: Mode>(host: &mut Host<'_>, backend: &Backend, run: &mu
 /// Tells a handler everything there is to tell.
 #[inline]
 fn tell<M: Mode>(host: &mut Host<'_>, now: Tick, core: &mut StreamCore<M>) {
-    let (machine, owner, port, token) = core.parts();
+    let Parts {
+        machine,
+        owner,
+        port,
+        token,
+        limited,
+    } = core.all_parts();
     while let Some(event) = machine.next_event() {
         let mut stream = Stream {
             machine: &mut *machine,
             port,
             token,
+            limited: &mut *limited,
             shared: &mut owner.shared,
             context: Context::new(host.again(), now),
         };
@@ -96,6 +103,8 @@ pub(crate) fn apply<M: Mode>(stream: &mut StreamCore<M>, now: Tick, message: Mes
             Command::Flush => machine.flush(),
             // Refused only by a stream that is over, or whose owner ends it.
             Command::AddFilter(filter) => drop(machine.add_filter(now, filter)),
+            // A tree of four billion streams refuses one more.
+            Command::Limit(change) => drop(stream.change_limits(&change, now)),
         },
         _ => {}
     }

@@ -469,6 +469,10 @@ impl Work {
                 None
             }
             Message::Run(work) => Some(Job::Call(work, self.inner.engine.now())),
+            Message::Limits => {
+                self.inner.engine.tend_limits();
+                None
+            }
             Message::Stop => {
                 self.inner.stop = Stop::Now;
                 None

@@ -4,6 +4,7 @@
 //! A scenario demands its usual outcome of the rig, which lets it off once a
 //! fault was told by an error. What a handler may never see, it asserts.
 
+mod limits;
 mod listeners;
 
 use std::io::{Read, Write};
@@ -17,6 +18,9 @@ use ferrevent::{
 };
 
 use crate::common::ledger::{ON_PURPOSE, Watcher};
+pub(crate) use limits::{
+    a_limited_echo_loses_nothing_and_is_never_too_fast, limits_change_while_bytes_move,
+};
 pub(crate) use listeners::{
     listeners_share_an_allowance_and_the_others_wait, what_does_not_listen_is_no_listener,
 };
@@ -44,6 +48,8 @@ macro_rules! for_each_scenario {
             a_handler_may_do_anything_anywhere
             listeners_share_an_allowance_and_the_others_wait
             what_does_not_listen_is_no_listener
+            a_limited_echo_loses_nothing_and_is_never_too_fast
+            limits_change_while_bytes_move
         }
     };
 }

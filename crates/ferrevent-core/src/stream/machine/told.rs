@@ -239,6 +239,31 @@ impl Machine {
         }
     }
 
+    /// A rate limit holds back what is to be sent: it is not the peer who
+    /// makes us wait, so the time it has to end starts anew.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent_core::stream::Machine;
+    /// # use ferrevent_core::timer::Tick;
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"slowly").unwrap();
+    /// machine.finish(Tick(0));
+    /// machine.send_delayed(Tick(1_000_000));
+    /// assert_eq!(machine.wake_at(), Some(Tick(11_000_000)));
+    /// ```
+    pub fn send_delayed(&mut self, now: Tick) {
+        if !self.flags.has(Flags::DISCARDING) || self.flags.has(Flags::DYING) {
+            return;
+        }
+        let linger = self.config().linger;
+        if let Some(rare) = &mut self.rare
+            && rare.linger_until != Tick(u64::MAX)
+        {
+            rare.linger_until = now + linger;
+        }
+    }
+
     /// A send was taken back: its bytes wait again.
     ///
     /// ```

@@ -21,6 +21,20 @@ impl Machine {
         !self.flags.has(Flags::RECEIVING) && self.may_receive()
     }
 
+    /// Whether a receive is in flight.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::Machine;
+    /// # use ferrevent_core::timer::Tick;
+    /// let mut machine = Machine::connected();
+    /// machine.receive_began(Tick(0));
+    /// assert!(machine.is_receiving());
+    /// ```
+    #[inline]
+    pub fn is_receiving(&self) -> bool {
+        self.flags.has(Flags::RECEIVING)
+    }
+
     /// Whether a receive that is in flight is no longer wanted.
     ///
     /// ```
@@ -114,9 +128,25 @@ impl Machine {
     /// ```
     #[inline]
     pub fn next_send(&mut self, now: Tick) -> Option<Pinned> {
+        self.next_send_of(now, usize::MAX)
+    }
+
+    /// As [`next_send`](Self::next_send), and not more than so many bytes.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::Machine;
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"hello").unwrap();
+    /// let bytes = machine.next_send_of(now, 2).unwrap();
+    /// assert_eq!(bytes.single(), Some(&b"he"[..]));
+    /// ```
+    #[inline]
+    pub fn next_send_of(&mut self, now: Tick, most: usize) -> Option<Pinned> {
         self.sendable(now)?;
         let output = self.lowest();
-        let pinned = output.pin(SEND_BYTES, SEND_SEGMENTS);
+        let pinned = output.pin(SEND_BYTES.min(most), SEND_SEGMENTS);
         output.freeze(End::Front);
         self.in_flight = pinned.len();
         self.flags.set(Flags::SENDING);

@@ -119,7 +119,7 @@ impl Backend {
     pub(super) fn submit(&self, port: &mut Port, op: Op) -> Option<Completion> {
         let core = &*self.core;
         let mut state = core.lock();
-        let by_completion = state.by_completion(port.kind, &op);
+        let by_completion = state.by_completion(port, &op);
         if !by_completion {
             return core.submit_by_readiness(&mut state, port, op);
         }
@@ -150,7 +150,12 @@ impl Backend {
         None
     }
 
-    pub(super) fn send_at_once(&self, _: &mut Port, _: &Buffer) -> Option<io::Result<usize>> {
+    pub(super) fn send_at_once(
+        &self,
+        _: &mut Port,
+        _: &Buffer,
+        _: usize,
+    ) -> Option<io::Result<usize>> {
         None
     }
 

@@ -119,13 +119,16 @@ impl State {
 
     /// Whether an operation goes by completion or by readiness.
     #[inline]
-    pub(super) fn by_completion(&self, kind: PortKind, op: &Op) -> bool {
+    pub(super) fn by_completion(&self, port: &Port, op: &Op) -> bool {
+        let kind = port.kind;
         if !matches!(kind, PortKind::Tcp | PortKind::Unix | PortKind::Listener) {
             // A socket is told apart by its kind before it is connected too.
             return matches!(op, Op::Connect(_)) && kind != PortKind::File;
         }
         match op {
-            Op::Receive | Op::Accept => self.buffers.is_some(),
+            // A kernel that was lent blocks takes what it can get.
+            Op::Receive => self.buffers.is_some() && !port.is_capped(),
+            Op::Accept => self.buffers.is_some(),
             // A file's bytes are never in our memory.
             Op::Send(bytes) => bytes.file_range().is_none(),
             Op::Connect(_) => true,
