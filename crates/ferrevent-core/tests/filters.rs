@@ -1,8 +1,15 @@
 //! Stacks of filters under everything that holds for plain streams, and what
 //! holds for filters alone.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod random;
 
+use std::io;
+
+use ferrevent_core::filter::{Filter, Pass};
+use ferrevent_core::stream::{Machine, StreamEvent};
+use ferrevent_core::timer::Tick;
 use ferrevent_models::stream::{Layer, World};
 use proptest::prelude::*;
 use random::{actions, config, endings};
@@ -42,5 +49,51 @@ proptest! {
             world.act(action);
         }
         world.end_anyhow();
+    }
+}
+
+/// Ends where a byte says so, as TLS does by its close_notify.
+struct Goodbye;
+
+impl Filter for Goodbye {
+    fn decode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        let said = pass.source().chunk().contains(&b'.');
+        pass.map(|_| ());
+        if said {
+            pass.end();
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        pass.map(|_| ());
+        Ok(())
+    }
+}
+
+/// The peer said goodbye and was gone before ours came to it: that is seen
+/// when the sending side is to be ended, and its goodbye is received after.
+#[test]
+fn a_goodbye_counts_though_the_wire_was_gone_before_it_was_received() {
+    for says_goodbye in [true, false] {
+        let mut machine = Machine::connected();
+        machine.add_filter(Tick(0), Box::new(Goodbye)).unwrap();
+        machine.next_event();
+        machine.receive_began(Tick(0));
+        machine.finish_write();
+        assert!(machine.sendable(Tick(0)).is_none());
+        assert!(machine.wants_shutdown());
+        machine.shutdown_ended(Err(io::ErrorKind::NotConnected.into()));
+        if says_goodbye {
+            machine.received(Tick(0), true, 4, |input| input.append(b"bye.").unwrap());
+            assert!(matches!(machine.next_event(), Some(StreamEvent::Readable)));
+            assert!(matches!(machine.next_event(), Some(StreamEvent::Ended)));
+        } else {
+            machine.receive_failed(Tick(0), io::ErrorKind::ConnectionReset.into());
+        }
+        let Some(StreamEvent::Closed(reason)) = machine.next_event() else {
+            panic!("it did not close")
+        };
+        assert_eq!(reason.is_clean(), says_goodbye, "{reason}");
     }
 }

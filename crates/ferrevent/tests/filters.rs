@@ -166,8 +166,10 @@ fn an_echo_through_a_stack_loses_nothing() {
         connect_filtered(events, &server, stack(), recorder);
         until(events, "the close", || record.see().reason.is_some());
         let record = record.see();
-        assert!(record.bytes == sent);
-        assert!(matches!(record.reason, Some(CloseReason::Finished)));
+        let reason = record.reason.as_ref().unwrap();
+        let len = record.bytes.len();
+        assert!(record.bytes == sent, "{len} bytes, then {reason}");
+        assert!(matches!(reason, CloseReason::Finished), "{reason}");
         assert_eq!(record.log, ["opened", "readable", "ended", "closed"]);
     });
 }

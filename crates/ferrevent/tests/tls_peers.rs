@@ -7,74 +7,19 @@
 #[path = "common/certificates.rs"]
 mod certificates;
 mod common;
+#[path = "common/peers.rs"]
+mod peers;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use certificates::authority;
-use common::{PATIENCE, Recorder, Shared, until};
+use common::{Recorder, Shared, until};
 use ferrevent::tls::{Client, ClientCertificates, Server};
 use ferrevent::{Address, Builder, CloseReason, EventLoop, Handler, Stream, StreamConfig};
-
-/// A directory with the PEM files that other programs read.
-struct Files(PathBuf);
-
-impl Files {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ferrevent-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let files = Self(path);
-        let authority = authority();
-        fs::write(files.path("ca.pem"), authority.pem()).unwrap();
-        for (role, (chain, key)) in [
-            ("server", authority.server_pem("localhost")),
-            ("client", authority.client_pem("me")),
-        ] {
-            fs::write(files.path(&format!("{role}.pem")), &chain).unwrap();
-            fs::write(files.path(&format!("{role}.key")), &key).unwrap();
-            fs::write(files.path(&format!("{role}.both")), chain + &key).unwrap();
-        }
-        files
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn name(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A program that runs until this is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(program: &str, arguments: &[&str]) -> Running {
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    Running(child.unwrap_or_else(|error| panic!("{program}: {error}")))
-}
+use peers::{Files, free_port, start, wait_for};
 
 /// Runs a program to its end on another thread, while the loop turns.
 fn run(events: &mut EventLoop, program: &str, arguments: &[&str], input: &[u8]) -> Output {
@@ -96,21 +41,6 @@ fn run(events: &mut EventLoop, program: &str, arguments: &[&str], input: &[u8]) 
     until(events, program, || waiter.is_finished());
     writer.join().unwrap();
     waiter.join().unwrap()
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// Waits for a program to listen.
-fn wait_for(port: u16) {
-    let end = std::time::Instant::now() + PATIENCE;
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(std::time::Instant::now() < end, "nobody listens on {port}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn server() -> ferrevent::tls::ServerBuilder {

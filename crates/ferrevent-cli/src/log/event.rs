@@ -33,6 +33,10 @@ pub(crate) enum Event<'a> {
     Trouble { reason: &'a str },
     /// The log file was opened anew.
     LogReopened,
+    /// Certificates and keys were read anew.
+    CertificatesReloaded,
+    /// They could not be, and the old ones stay.
+    CertificatesKept { reason: &'a str },
     /// No new connections; those that stand end in their own time.
     Draining { connections: usize },
     /// The relay has ended.
@@ -60,12 +64,32 @@ pub(crate) struct Connection<'a> {
     pub(crate) bytes_out: u64,
     #[serde(serialize_with = "milliseconds")]
     pub(crate) seconds: f64,
+    /// What was agreed on with the client, if it speaks TLS.
+    pub(crate) client_tls: Option<&'a Tls>,
+    /// And with the upstream.
+    pub(crate) upstream_tls: Option<&'a Tls>,
     /// Whose end it was, if it was not a clean one.
     pub(crate) side: Option<Side>,
     /// Why it ended, for programs.
     pub(crate) reason: &'static str,
     /// Why it ended, for people.
     pub(crate) detail: String,
+}
+
+/// What was agreed on in a TLS handshake.
+#[derive(Clone, Serialize)]
+pub(crate) struct Tls {
+    pub(crate) version: &'static str,
+    /// As the registry of the Internet calls it.
+    pub(crate) cipher: String,
+    /// The name that was asked for.
+    pub(crate) server_name: Option<String>,
+    /// The application protocol.
+    pub(crate) alpn: Option<String>,
+    /// The subject of the peer's certificate.
+    pub(crate) subject: Option<String>,
+    /// Whether an earlier session went on.
+    pub(crate) resumed: bool,
 }
 
 /// One of the two peers of a connection.
@@ -117,6 +141,13 @@ impl fmt::Display for Event<'_> {
             ),
             Event::ListenerFailed { reason } => write!(f, "the listener failed: {reason}"),
             Event::LogReopened => f.write_str("the log was opened anew"),
+            Event::CertificatesReloaded => {
+                f.write_str("certificates and keys were read anew; new connections use them")
+            }
+            Event::CertificatesKept { reason } => write!(
+                f,
+                "the certificates stay as they were: {reason}; mend that and send SIGHUP again"
+            ),
             Event::Draining { connections } => write!(
                 f,
                 "draining {connections} connections; a second signal ends at once"
@@ -144,11 +175,36 @@ impl fmt::Display for Connection<'_> {
             "{} -> {} in={} out={} time={:.3}s ",
             self.peer, self.upstream, self.bytes_in, self.bytes_out, self.seconds
         )?;
+        for (side, tls) in [("client", self.client_tls), ("upstream", self.upstream_tls)] {
+            if let Some(tls) = tls {
+                write!(f, "{side}[{tls}] ")?;
+            }
+        }
         match self.side {
             Some(Side::Client) => write!(f, "client: {}", self.detail),
             Some(Side::Upstream) => write!(f, "upstream: {}", self.detail),
             None => f.write_str(&self.detail),
         }
+    }
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.cipher)?;
+        for (what, value) in [
+            ("name", &self.server_name),
+            ("alpn", &self.alpn),
+            ("subject", &self.subject),
+        ] {
+            // A peer chose it: quoted, and on one line whatever is in it.
+            if let Some(value) = value {
+                write!(f, " {what}={value:?}")?;
+            }
+        }
+        if self.resumed {
+            f.write_str(" resumed")?;
+        }
+        Ok(())
     }
 }
 
@@ -169,6 +225,8 @@ mod tests {
             bytes_in: u64::MAX,
             bytes_out: 0,
             seconds: 1.234_56,
+            client_tls: None,
+            upstream_tls: None,
             side: Some(Side::Upstream),
             reason: "reset",
             detail: "failed to receive: reset".into(),

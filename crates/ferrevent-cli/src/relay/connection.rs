@@ -1,5 +1,6 @@
 //! One connection: the client's side and the upstream's, joined by a pipe.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use ferrevent::{Activity, CloseReason, Handle, Handler, Stream, Timeout};
@@ -7,44 +8,91 @@ use ferrevent::{Activity, CloseReason, Handle, Handler, Stream, Timeout};
 use super::IDLE_CHECKS;
 use super::reason::End;
 use super::state::Relay;
+use super::tls::{Tls, summary};
 use crate::lock;
-use crate::log::Side;
+use crate::log::{Side, Tls as Agreed};
 
 /// The side of a connection that was accepted.
 pub(super) struct Front {
     relay: Relay,
+    /// As it was when the connection began.
+    tls: Arc<Tls>,
     id: u64,
     peer: String,
     back: Option<Handle>,
-    upstream: Reason,
+    upstream: Shared,
     idle: Idle,
 }
 
 /// The side towards the upstream.
 struct Back {
     front: Handle,
-    reason: Reason,
+    /// What its certificate holds for, if it speaks TLS.
+    name: Option<String>,
+    shared: Shared,
     idle: Idle,
 }
 
-/// Why the side towards the upstream ended.
-type Reason = Arc<Mutex<Option<CloseReason>>>;
+/// What the side towards the upstream leaves for the log.
+#[derive(Default)]
+struct Upstream {
+    /// Why it ended.
+    reason: Option<CloseReason>,
+    agreed: Option<Agreed>,
+}
+
+type Shared = Arc<Mutex<Upstream>>;
 
 impl Front {
     pub(super) fn new(relay: Relay) -> Self {
         Self {
+            tls: relay.tls(),
             relay,
             id: 0,
             peer: String::new(),
             back: None,
-            upstream: Reason::default(),
+            upstream: Shared::default(),
             idle: Idle::default(),
+        }
+    }
+
+    /// The client is heard: connects to the upstream, and joins the two.
+    fn join(&mut self, stream: &mut Stream<'_>) {
+        match self.connect(stream) {
+            Ok(back) => {
+                stream.pipe(&back);
+                self.back = Some(back);
+            }
+            Err(error) => {
+                lock(&self.upstream).reason = Some(CloseReason::Failed {
+                    during: Activity::Connect,
+                    error,
+                });
+                stream.close();
+            }
+        }
+    }
+
+    fn connect(&self, stream: &mut Stream<'_>) -> io::Result<Handle> {
+        let by = self.tls.connect(stream.tls());
+        let back = Back {
+            front: stream.handle(),
+            name: by.map(|(_, name)| name.to_owned()),
+            shared: Arc::clone(&self.upstream),
+            idle: Idle::default(),
+        };
+        let shared = &self.relay.0;
+        let (to, config) = (&shared.options.connect, shared.config);
+        let context = stream.context();
+        match by {
+            Some((client, name)) => context.connect_tls_with(to, None, config, client, name, back),
+            None => context.connect_with(to, None, config, back),
         }
     }
 
     /// The upstream's trouble comes first: it is why the client was let go.
     fn end(&self, own: &CloseReason) -> End {
-        match &*lock(&self.upstream) {
+        match &lock(&self.upstream).reason {
             Some(upstream) if !upstream.is_clean() => End::new(Some(Side::Upstream), upstream),
             _ if own.is_clean() => End::new(None, own),
             _ => End::new(Some(Side::Client), own),
@@ -57,31 +105,19 @@ impl Handler for Front {
         self.peer = stream
             .peer_addr()
             .map_or_else(|| "unix".into(), |peer| peer.to_string());
-        let front = stream.handle();
-        self.id = self.relay.opened(front.clone());
-        let back = Back {
-            front,
-            reason: Arc::clone(&self.upstream),
-            idle: Idle::default(),
+        self.id = self.relay.opened(stream.handle());
+        let Some(session) = self.tls.accept() else {
+            self.join(stream);
+            return;
         };
-        let shared = Arc::clone(&self.relay.0);
-        let connected =
-            stream
-                .context()
-                .connect_with(&shared.options.connect, None, shared.config, back);
-        match connected {
-            Ok(back) => {
-                stream.pipe(&back);
-                self.back = Some(back);
-            }
-            Err(error) => {
-                *lock(&self.upstream) = Some(CloseReason::Failed {
-                    during: Activity::Connect,
-                    error,
-                });
-                stream.close();
-            }
+        if stream.start_tls(session).is_err() {
+            // It is broken already.
+            stream.close();
         }
+    }
+
+    fn upgraded(&mut self, stream: &mut Stream<'_>) {
+        self.join(stream);
     }
 
     fn readable(&mut self, _: &mut Stream<'_>) {
@@ -105,11 +141,20 @@ impl Handler for Front {
             back.close();
         }
         let end = self.end(&reason);
-        self.relay.closed(self.id, &self.peer, stream, end);
+        let own = stream.tls().and_then(|session| summary(session, None));
+        let upstream = lock(&self.upstream).agreed.take();
+        let tls = (own.as_ref(), upstream.as_ref());
+        self.relay.closed(self.id, &self.peer, stream, end, tls);
     }
 }
 
 impl Handler for Back {
+    fn opened(&mut self, stream: &mut Stream<'_>) {
+        let session = stream.tls();
+        lock(&self.shared).agreed =
+            session.and_then(|session| summary(session, self.name.as_deref()));
+    }
+
     fn readable(&mut self, _: &mut Stream<'_>) {}
 
     fn ended(&mut self, _: &mut Stream<'_>) {}
@@ -124,11 +169,11 @@ impl Handler for Back {
         let failed = matches!(
             reason,
             CloseReason::Failed {
-                during: Activity::Connect,
+                during: Activity::Connect | Activity::Handshake,
                 ..
             } | CloseReason::TimedOut(_)
         );
-        lock(&self.reason).get_or_insert(reason);
+        lock(&self.shared).reason.get_or_insert(reason);
         if failed {
             // There is nobody to talk to: the client need not wait.
             self.front.close();

@@ -17,10 +17,10 @@ mod service;
 #[path = "no_service.rs"]
 mod service;
 mod state;
+mod tls;
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use ferrevent::{Address, Context, Trouble};
 
@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 /// and logged, when this returns.
 fn serve(options: &Options, relay: &Relay) -> Result<(), String> {
     options.agree()?;
+    relay.load_tls()?;
     let failed = |error: io::Error| format!("the event loop failed: {error}");
     let builder = options.builder();
     let hook = relay.clone();
@@ -203,9 +204,16 @@ impl Relay {
                 relay.drain(context, times > 1);
             })?;
         }
-        if cfg!(unix) && self.0.options.log.file().is_some() {
-            let shared = Arc::clone(&self.0);
-            context.signal(SIGHUP, move |_, _| lock(&shared.log).reopen())?;
+        let options = &self.0.options;
+        let has_files = options.tls.listens() || options.tls.connects();
+        if cfg!(unix) && (has_files || options.log.file().is_some()) {
+            let relay = self.clone();
+            context.signal(SIGHUP, move |_, _| {
+                lock(&relay.0.log).reopen();
+                if has_files {
+                    relay.reload_tls();
+                }
+            })?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use ferrevent::{Address, BackendKind, Builder, ListenOptions, StreamConfig};
 
 use super::IDLE_CHECKS;
 use super::listen::Listen;
+use super::tls;
 use crate::log;
 
 /// What a relay is told.
@@ -37,6 +38,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(super) times: Times,
     #[command(flatten)]
+    pub(super) tls: tls::Options,
+    #[command(flatten)]
     pub(super) capacity: Capacity,
     #[command(flatten)]
     pub(super) log: log::Options,
@@ -50,6 +53,9 @@ pub(super) struct Times {
     /// Give up connecting to the upstream after this long, such as 500ms or 10s.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     connect_timeout: Duration,
+    /// Give up a TLS handshake, of either side, after this long.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
+    handshake_timeout: Duration,
     /// Close a connection over which nothing has moved for this long, such as 5m or 1h.
     #[arg(long, value_name = "TIME", value_parser = some_time)]
     pub(super) idle_timeout: Option<Duration>,
@@ -102,9 +108,11 @@ impl Options {
             check: false,
             times: Times {
                 connect_timeout: Duration::from_secs(10),
+                handshake_timeout: Duration::from_secs(10),
                 idle_timeout: None,
                 linger: Duration::from_secs(10),
             },
+            tls: tls::Options::default(),
             capacity: Capacity::default(),
             log: log::Options::default(),
         }
@@ -148,6 +156,7 @@ impl Options {
             read_timeout: check,
             write_timeout: check,
             connect_timeout: Some(self.times.connect_timeout),
+            handshake_timeout: Some(self.times.handshake_timeout),
             linger: self.times.linger,
             ..StreamConfig::DEFAULT
         }
@@ -172,6 +181,7 @@ const EXAMPLES: &str = "\
 Examples:
   ferrevent relay 127.0.0.1:8080 example.org:80
   ferrevent relay unix:/run/app.sock 127.0.0.1:3000 --idle-timeout 5m
+  ferrevent relay :443 127.0.0.1:8080 --listen-tls cert.pem key.pem
   ferrevent relay --check :443 10.0.0.7:443 --max-connections 5000
 
 SIGTERM drains, a second one ends at once. --help tells more of each option.";
@@ -184,6 +194,10 @@ Examples:
       A unix socket to a port.
   ferrevent relay --check :443 10.0.0.7:443 --max-connections 5000
       Would that work here?
+  ferrevent relay :443 127.0.0.1:8080 --listen-tls cert.pem key.pem
+      TLS before a plain server, as stunnel does.
+  ferrevent relay 127.0.0.1:8080 example.org:443 --connect-tls
+      A plain port before a TLS server, whose certificate is checked.
   ferrevent relay systemd: 10.0.0.7:443 --log-format json
       Under systemd, which opens the socket and is told of readiness.
 
@@ -192,7 +206,9 @@ Signals:
       Drain: no new connections, the others end in their own time. A second
       one ends at once.
   SIGHUP
-      Open the log file anew, if there is one.
+      Open the log file anew, if there is one, and read the certificates and
+      keys anew. Connections that stand go on; files that cannot be used are
+      logged, and the old ones stay.
 
 Exit status:
   0

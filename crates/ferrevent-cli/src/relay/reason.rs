@@ -3,8 +3,10 @@
 
 use std::io;
 
+use ferrevent::tls::TlsError;
 use ferrevent::{Activity, CloseReason, Timeout};
 
+use super::tls;
 use crate::log::Side;
 
 /// Why a connection is over.
@@ -20,11 +22,18 @@ pub(super) struct End {
 impl End {
     pub(super) fn new(side: Option<Side>, reason: &CloseReason) -> Self {
         let code = code(reason);
-        let detail = match remedy(code) {
-            Some(remedy) => format!("{reason}; {remedy}"),
-            None => reason.to_string(),
+        let detail = match remedy(code).or_else(|| tls::remedy(code, side)) {
+            Some(remedy) => format!("{}; {remedy}", text(reason)),
+            None => text(reason),
         };
         Self { side, code, detail }
+    }
+}
+
+fn text(reason: &CloseReason) -> String {
+    match (reason, TlsError::of(reason).and_then(tls::text)) {
+        (CloseReason::Failed { during, .. }, Some(text)) => format!("failed {during}: {text}"),
+        _ => reason.to_string(),
     }
 }
 
@@ -35,9 +44,13 @@ fn code(reason: &CloseReason) -> &'static str {
         CloseReason::Finished => "finished",
         CloseReason::Closed => "closed",
         CloseReason::TimedOut(Timeout::Connect) => "connect_timeout",
+        CloseReason::TimedOut(Timeout::Handshake) => "handshake_timeout",
         CloseReason::TimedOut(Timeout::Linger) => "linger_timeout",
         CloseReason::TimedOut(_) => "idle_timeout",
-        CloseReason::Failed { during, error } => code_of_failure(*during, error),
+        CloseReason::Failed { during, error } => match TlsError::of(reason) {
+            Some(error) => tls::code(*during, error),
+            None => code_of_failure(*during, error),
+        },
         CloseReason::Panicked(_) => "internal",
         _ => "other",
     }

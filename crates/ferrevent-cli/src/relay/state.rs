@@ -9,9 +9,10 @@ use ferrevent::{Allowance, Context, Handle, ListenerId, Stream, StreamConfig};
 use super::options::Options;
 use super::reason::End;
 use super::service::Service;
+use super::tls::Tls;
 use crate::live::amount;
 use crate::lock;
-use crate::log::{Connection, Event, Log};
+use crate::log::{Connection, Event, Log, Tls as Agreed};
 
 /// A relay: what all its connections share.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) upstream: String,
     pub(super) service: Service,
     pub(super) log: Mutex<Log>,
+    tls: Mutex<Arc<Tls>>,
     pub(super) started: Instant,
     pub(super) allowance: Option<Allowance>,
     pub(super) state: Mutex<State>,
@@ -66,6 +68,7 @@ impl Relay {
             upstream: options.connect.to_string(),
             service,
             log: Mutex::new(log),
+            tls: Mutex::default(),
             started: Instant::now(),
             allowance: options.capacity.max_connections.map(Allowance::new),
             state: Mutex::default(),
@@ -75,6 +78,29 @@ impl Relay {
 
     pub(super) fn log(&self, event: &Event<'_>) {
         lock(&self.0.log).write(event);
+    }
+
+    /// Reads the certificates and keys that new connections will use.
+    pub(super) fn load_tls(&self) -> Result<(), String> {
+        let tls = Tls::load(&self.0.options)?;
+        for reason in tls.warnings() {
+            self.log(&Event::Trouble { reason });
+        }
+        *lock(&self.0.tls) = Arc::new(tls);
+        Ok(())
+    }
+
+    /// Reads them anew. Connections that stand go on with what they have, and
+    /// new ones too if the files cannot be used.
+    pub(super) fn reload_tls(&self) {
+        match self.load_tls() {
+            Ok(()) => self.log(&Event::CertificatesReloaded),
+            Err(reason) => self.log(&Event::CertificatesKept { reason: &reason }),
+        }
+    }
+
+    pub(super) fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&lock(&self.0.tls))
     }
 
     /// A connection begins: its number.
@@ -99,7 +125,14 @@ impl Relay {
     }
 
     /// A connection is over: it is logged, and the next one may come.
-    pub(super) fn closed(&self, id: u64, peer: &str, stream: &mut Stream<'_>, end: End) {
+    pub(super) fn closed(
+        &self,
+        id: u64,
+        peer: &str,
+        stream: &mut Stream<'_>,
+        end: End,
+        tls: (Option<&Agreed>, Option<&Agreed>),
+    ) {
         let moved = (stream.received_bytes(), stream.sent_bytes());
         let mut state = lock(&self.0.state);
         let since = state.live.remove(&id).map(|live| live.since);
@@ -123,6 +156,8 @@ impl Relay {
             side: end.side,
             reason: end.code,
             detail: end.detail,
+            client_tls: tls.0,
+            upstream_tls: tls.1,
         }));
         let context = stream.context();
         if let Some(allowance) = &self.0.allowance {

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../../../ferrevent/tests/common/certificates.rs"]
+mod certificates;
+#[path = "../../../ferrevent/tests/common/peers.rs"]
+mod peers;
 mod rig;
 
 mod capacity;
@@ -10,5 +14,6 @@ mod logs;
 mod manual;
 mod service;
 mod streams;
+mod tls;
 #[cfg(target_os = "linux")]
 mod uring;

@@ -97,7 +97,13 @@ fn zsh_and_fish_take_their_completions() {
         let output = with_input(command, &script);
         assert!(output.status.success(), "{}", text(&output));
         assert_eq!(text(&output), "");
-        for option in ["max-connections", "log-format", "reuse-port"] {
+        for option in [
+            "max-connections",
+            "log-format",
+            "reuse-port",
+            "listen-tls",
+            "connect-tls",
+        ] {
             assert!(script.contains(option), "{option} in {shell}");
         }
     }
@@ -132,6 +138,8 @@ fn the_pages_render_without_a_warning() {
     for wanted in [
         "ferrevent-relay - Relay every connection",
         "--max-connections <N>",
+        "--listen-tls <CERT> <KEY>",
+        "--connect-tls [<NAME>]",
         "SIGNALS",
         "EXIT STATUS",
     ] {

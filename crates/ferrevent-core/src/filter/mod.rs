@@ -91,4 +91,9 @@ pub trait Filter: Any + Send {
     fn is_open(&self) -> bool {
         true
     }
+
+    /// What the owner sends ends before its time: the peer must not take the
+    /// end that comes for that of something whole. TLS sends no close_notify
+    /// then.
+    fn cut_short(&mut self) {}
 }

@@ -154,6 +154,13 @@ impl Stack {
         }
     }
 
+    /// The end that comes is that of nothing whole.
+    pub(crate) fn cut_short(&mut self) {
+        for layer in &mut self.layers {
+            layer.filter.cut_short();
+        }
+    }
+
     /// Forgets the bytes of a stream that is over.
     pub(crate) fn clear(&mut self) {
         self.wire_out.unfreeze(End::Front);

@@ -57,6 +57,7 @@ impl<S, O> Engine<S, O> {
         if waits {
             self.with_stream(token, |stream, now| {
                 stream.machine.set_piped(false);
+                stream.machine.cut_short();
                 stream.machine.finish(now);
             });
         }
@@ -67,6 +68,8 @@ impl<S, O> Engine<S, O> {
     }
 
     /// The other end of a pipe is gone: this one sends what it has, and ends.
+    /// If no end was passed on before, the peer should hear that something is
+    /// missing, where it can.
     pub(super) fn unpipe(&mut self, token: Token, gone: Token) {
         let now = self.now;
         if let Some(Entry::Stream(stream)) = self.table.get_mut(token)
@@ -75,6 +78,7 @@ impl<S, O> Engine<S, O> {
         {
             extras.piped_to = None;
             stream.machine.set_piped(false);
+            stream.machine.cut_short();
             stream.machine.finish(now);
             self.queue_stream(token);
         }

@@ -74,6 +74,18 @@ impl Certificates {
         Ok(Self { chain, key })
     }
 
+    /// The chain, one's own first, in DER.
+    ///
+    /// ```
+    /// # use ferrevent::tls::Certificates;
+    /// fn count(own: &Certificates) -> usize {
+    ///     own.chain().len()
+    /// }
+    /// ```
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
     pub(super) fn certified(
         self,
         provider: &CryptoProvider,

@@ -55,6 +55,8 @@ pub struct Session {
     open: bool,
     peer_closed: bool,
     said_goodbye: bool,
+    /// What is sent is not whole: goodbye is not said.
+    cut: bool,
     /// So many bytes at the front of the source have been worked on: pieces of
     /// a message that is not complete, deciphered and moved together where
     /// they lie. rustls must see them again, and nothing can be sent before.
@@ -77,6 +79,7 @@ impl Session {
             open: false,
             peer_closed: false,
             said_goodbye: false,
+            cut: false,
             seen: 0,
             heard: false,
         }
@@ -366,7 +369,8 @@ impl Filter for Session {
             }
         }
         if pass.is_last() && pass.available() == 0 && !self.said_goodbye {
-            self.said_goodbye = self.send(Sending::CloseNotify, pass.target(), ALERT)?;
+            self.said_goodbye =
+                self.cut || self.send(Sending::CloseNotify, pass.target(), ALERT)?;
             if self.said_goodbye {
                 pass.end();
             }
@@ -376,6 +380,10 @@ impl Filter for Session {
 
     fn is_open(&self) -> bool {
         self.open
+    }
+
+    fn cut_short(&mut self) {
+        self.cut = true;
     }
 }
 

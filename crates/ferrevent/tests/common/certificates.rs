@@ -5,6 +5,7 @@
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use ferrevent::tls::{Certificates, Client, Roots, rustls};
 use rcgen::{
@@ -87,6 +88,23 @@ impl Authority {
         rustls::StreamOwned::new(connection, socket)
     }
 
+    /// rustls's own server, by a certificate for this name.
+    pub(crate) fn blocking_server(&self, name: &str) -> rustls::ServerConnection {
+        use rustls::pki_types::pem::PemObject;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let (chain, key) = self.server_pem(name);
+        let chain = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key)
+            .unwrap();
+        rustls::ServerConnection::new(config.into()).unwrap()
+    }
+
     pub(crate) fn config(
         &self,
         versions: &[&'static rustls::SupportedProtocolVersion],
@@ -134,11 +152,28 @@ impl Authority {
     }
 
     pub(crate) fn expired(&self, name: &str) -> Certificates {
-        parsed(self.sign(|params| {
+        parsed(self.expired_pem(name))
+    }
+
+    /// For a server or a client.
+    pub(crate) fn expired_pem(&self, name: &str) -> (String, String) {
+        self.sign(|params| {
             *params = server_params(name);
+            params
+                .extended_key_usages
+                .push(ExtendedKeyUsagePurpose::ClientAuth);
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
-        }))
+        })
+    }
+
+    pub(crate) fn server_pem_until_tomorrow(&self, name: &str) -> (String, String) {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        self.sign(|params| {
+            *params = server_params(name);
+            params.not_after = date_time_ymd(1970, 1, 1) + now + DAY;
+        })
     }
 
     /// From an authority that nobody knows.

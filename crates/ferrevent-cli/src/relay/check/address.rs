@@ -110,8 +110,14 @@ fn unix(path: &Path) -> Found {
     Err(cannot_listen(&Address::Unix(path.into()), &error))
 }
 
+/// The upstream as it is found.
+pub(super) struct Upstream {
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) answers: bool,
+}
+
 /// Looks whether the upstream has addresses, and answers just now.
-pub(super) fn connect(options: &Options, report: &mut Report) -> Vec<SocketAddr> {
+pub(super) fn connect(options: &Options, report: &mut Report) -> Upstream {
     let upstream = &options.connect;
     let addresses = match upstream.resolve() {
         Ok(addresses) => addresses,
@@ -120,7 +126,10 @@ pub(super) fn connect(options: &Options, report: &mut Report) -> Vec<SocketAddr>
                 "connect",
                 format!("{error}; is the name right, and does the resolver answer?"),
             );
-            return Vec::new();
+            return Upstream {
+                addresses: Vec::new(),
+                answers: false,
+            };
         }
     };
     let patience = options.connect_timeout().min(PATIENCE);
@@ -147,7 +156,7 @@ pub(super) fn connect(options: &Options, report: &mut Report) -> Vec<SocketAddr>
         ),
         _ => report.ok("connect", format!("{is}; it answers")),
     }
-    addresses
+    Upstream { addresses, answers }
 }
 
 #[cfg(unix)]

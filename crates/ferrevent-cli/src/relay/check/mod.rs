@@ -3,6 +3,7 @@
 
 mod address;
 mod report;
+mod tls;
 
 use std::process::ExitCode;
 use std::thread;
@@ -20,8 +21,12 @@ pub(super) fn run(options: &Options) -> ExitCode {
     match options.agree() {
         Ok(()) => {
             let listening = address::listen(options, &mut report);
-            let upstreams = address::connect(options, &mut report);
-            address::loops(&listening, &upstreams, &mut report);
+            let tls = tls::files(options, &mut report);
+            let upstream = address::connect(options, &mut report);
+            address::loops(&listening, &upstream.addresses, &mut report);
+            if let Some(tls) = tls.filter(|_| upstream.answers) {
+                tls::connect(options, &tls, &mut report);
+            }
         }
         Err(problem) => report.problem("options", problem),
     }
@@ -137,8 +142,18 @@ fn explain(options: &Options, report: &mut Report) {
         Listen::Address(address) => address.to_string(),
     };
     let mut text = format!(
-        "would relay {from} to {}, {}",
+        "would relay {from}{} to {}{}, {}",
+        if options.tls.listens() {
+            " with TLS"
+        } else {
+            ""
+        },
         options.connect,
+        if options.tls.connects() {
+            " with TLS"
+        } else {
+            ""
+        },
         match options.capacity.max_connections {
             Some(cap) => format!("{cap} connections at a time; others would wait"),
             None => "as many connections at a time as descriptors allow".into(),

@@ -25,6 +25,11 @@ impl Report {
         tell("problem", what, text.as_ref());
     }
 
+    /// How many problems were found so far.
+    pub(super) fn problems(&self) -> u32 {
+        self.problems
+    }
+
     /// What the relay would do.
     pub(super) fn explanation(&mut self, text: String) {
         self.explanation = text;

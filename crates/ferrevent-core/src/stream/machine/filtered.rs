@@ -140,6 +140,27 @@ impl Machine {
         }
     }
 
+    /// What was written is not all that there should have been, and no more
+    /// will come: filters that can let the peer know of it do. Nothing happens
+    /// once the sending side was finished, or where there are no filters.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::Machine;
+    /// # use ferrevent_core::timer::Tick;
+    /// let mut machine = Machine::connected();
+    /// machine.write(b"the first ha").unwrap();
+    /// machine.cut_short();
+    /// machine.finish(Tick(0));
+    /// ```
+    pub fn cut_short(&mut self) {
+        if self.flags.has(Flags::FINISH_WRITE | Flags::CLOSED) {
+            return;
+        }
+        if let Some(stack) = self.stack_mut() {
+            stack.cut_short();
+        }
+    }
+
     /// Bytes that the filters have taken and the kernel has not: they are no
     /// longer in the output. 0 without filters.
     ///
@@ -265,6 +286,13 @@ impl Machine {
             let error = io::ErrorKind::UnexpectedEof.into();
             self.die(now, Activity::Handshake, error);
             return;
+        }
+        if let Some(CloseReason::Failed { during, .. }) = self.failure.as_deref()
+            && *during == Activity::Shutdown
+            && self.stack().is_some_and(|stack| !stack.wire_ended)
+        {
+            // It has said its end: how its wire ends is no concern of anybody's.
+            self.failure = None;
         }
         if !self.flags.has(Flags::DISCARDING | Flags::BROKEN) {
             self.flags.set(Flags::TELL_ENDED);

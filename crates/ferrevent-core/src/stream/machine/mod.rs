@@ -176,14 +176,7 @@ impl Machine {
     /// us, behind bytes that it sent before: receiving goes on until then.
     /// After any other failure the peer knows of nothing and may never end.
     fn send_failed(&mut self, during: Activity, error: io::Error) {
-        let by_peer = matches!(
-            error.kind(),
-            io::ErrorKind::BrokenPipe
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::NotConnected
-                | io::ErrorKind::TimedOut
-        );
+        let by_peer = is_by_peer(&error);
         self.fail(during, error);
         self.flags.set(Flags::BROKEN);
         let _ = self.output.clear();
@@ -228,4 +221,16 @@ impl Machine {
             self.close(CloseReason::Finished);
         }
     }
+}
+
+/// Whether it is the peer that has gone.
+fn is_by_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+    )
 }

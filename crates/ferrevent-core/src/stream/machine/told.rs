@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Flags, Machine};
+use super::{Flags, Machine, is_by_peer};
 use crate::buffer::{Buffer, End};
 use crate::stream::{Activity, CloseReason, Timeout};
 use crate::timer::Tick;
@@ -302,6 +302,11 @@ impl Machine {
         match outcome {
             Ok(()) => {}
             Err(_) if self.wire_is_over() => {}
+            // It all was sent; the peer that is gone may have said its end
+            // before, in what is still to be received.
+            Err(error) if self.flags.has(Flags::FILTERED) && is_by_peer(&error) => {
+                self.fail(Activity::Shutdown, error);
+            }
             Err(error) => self.send_failed(Activity::Shutdown, error),
         }
         self.settle();
