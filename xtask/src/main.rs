@@ -10,6 +10,7 @@ mod running;
 mod sanitize;
 mod soak;
 mod test;
+mod testssl;
 mod valgrind;
 mod windows;
 
@@ -19,6 +20,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
     test [--full | --windows]
     sanitize address|leak|thread
     valgrind [NAME]
+    testssl
     fuzz [TARGET] [--seconds N]
     bench [--only CELL]
     soak [--minutes N]";
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("sanitize") => sanitize::run(&rest),
         Some("valgrind") => valgrind::run(&rest),
+        Some("testssl") => testssl::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("bench") => bench::run(&rest),
         Some("soak") => soak::run(&rest),

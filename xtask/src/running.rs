@@ -1,5 +1,6 @@
 //! A program that runs beside this one.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,4 +40,27 @@ impl Running {
             }
         }
     }
+}
+
+/// So long a program may take to listen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a program to listen.
+pub(crate) fn wait_for(address: &str) -> Result<(), String> {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_err() {
+        if Instant::now() > end {
+            return Err(format!("nobody answers at {address}"));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// A port of 127.0.0.1 that nobody listens on.
+pub(crate) fn free_port() -> Result<u16, String> {
+    let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    bound
+        .map(|address| address.port())
+        .map_err(|error| format!("no free port: {error}"))
 }

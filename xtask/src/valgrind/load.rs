@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: u8 = 8;
@@ -78,27 +78,6 @@ pub(super) fn chat(to: &str) -> Result<(), String> {
         drop(other);
         expect(&mut one, "* Bob leaves\n")
     })
-}
-
-/// Waits until somebody accepts.
-pub(super) fn wait_for(address: &str) -> Result<(), String> {
-    let end = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_err() {
-        if Instant::now() > end {
-            return Err(format!("nobody answers at {address}"));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
-/// A port of 127.0.0.1 that nobody listens on.
-pub(super) fn free_port() -> Result<u16, String> {
-    let listener = listen()?;
-    Ok(listener
-        .local_addr()
-        .map_err(|error| error.to_string())?
-        .port())
 }
 
 /// The address of a server that echoes, until the process ends.

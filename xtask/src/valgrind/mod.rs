@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::running::free_port;
 use crate::{cargo, packages, sanitize};
 use scenes::{SCENES, Scene};
 
@@ -64,7 +65,7 @@ fn find_error() -> Result<(), String> {
 
 fn play(scene: &Scene) -> Result<(), String> {
     let log = log_path(scene.name);
-    let port = load::free_port()?;
+    let port = free_port()?;
     let listen = format!("127.0.0.1:{}", port);
     let mut child = start(Path::new(scene.program), &scene.arguments(&listen)?, &log)?;
     let outcome = scene.drive(&mut child, &listen);

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 
 use super::load;
+use crate::running::wait_for;
 
 /// A program and its load.
 pub(super) struct Scene {
@@ -127,7 +128,7 @@ impl Scene {
             Act::Nothing => Ok(()),
             Act::Interrupts => interrupt(child),
             Act::Load(load) | Act::LoadThenDrain(load) => {
-                load::wait_for(listen)?;
+                wait_for(listen)?;
                 load(listen)?;
                 signal(child, "-TERM")
             }
