@@ -454,6 +454,58 @@ fn a_closed_port_is_heard_of_no_more_by_a_new_one() {
 }
 
 #[test]
+fn what_is_in_flight_goes_on_when_another_thread_waits() {
+    on_every_backend(|rig| {
+        let (near, mut far) = local_pair();
+        let mut port = rig.open(near, LOCAL, Token(8));
+        let piece = vec![5; 100_000];
+        let mut sent = 0;
+        // The kernel takes no more: a send is on its way, and a receive.
+        let received = rig.backend.submit(&mut port, Op::Receive);
+        assert!(received.is_none(), "nothing was sent: {received:?}");
+        loop {
+            let at_once = rig.backend.submit(&mut port, send_of(&piece));
+            let mut completions: Vec<_> = at_once.into_iter().collect();
+            for _ in 0..10 {
+                if completions.is_empty() {
+                    completions = rig.turn(&mut port);
+                }
+            }
+            match completions.pop() {
+                Some(Completion::Sent(Ok(taken))) => sent += taken,
+                None => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                rig.turn(&mut port);
+                let mut seen = vec![0; sent];
+                far.read_exact(&mut seen).unwrap();
+                let taken = match rig.finish(&mut port, None) {
+                    Completion::Sent(Ok(taken)) => taken,
+                    other => panic!("{other:?}"),
+                };
+                let mut seen = vec![0; taken];
+                far.read_exact(&mut seen).unwrap();
+                far.write_all(b"answer").unwrap();
+                match rig.finish(&mut port, None) {
+                    Completion::Received {
+                        result: Ok(Received::Bytes(block, len)),
+                        ..
+                    } => {
+                        let bytes = &block.as_slice()[..len];
+                        assert!(!bytes.is_empty() && b"answer".starts_with(bytes));
+                    }
+                    other => panic!("{other:?}"),
+                }
+                rig.backend.close(port);
+            });
+        });
+    });
+}
+
+#[test]
 fn a_wake_ends_a_wait_on_any_thread() {
     on_every_backend(|rig| {
         let backend = &rig.backend;

@@ -74,7 +74,7 @@ impl State {
             kind::SEND => self.sent(index, result, ending),
             kind::ACCEPT => self.accepted(index, result, more, ending),
             kind::CONNECT => {
-                slot.held = Held::Nothing;
+                slot.held = None;
                 Some(Completion::Connected(outcome(result).map(drop)))
             }
             _ => {
@@ -158,9 +158,9 @@ impl State {
 
     fn sent(&mut self, index: Index, result: i32, ending: bool) -> Option<Completion> {
         let slot = self.slots.get(index)?;
-        let held = std::mem::take(&mut slot.held);
+        let held = slot.held.take().map(|held| *held);
         let result = outcome(result).map(|taken| usize::try_from(taken).unwrap_or(0));
-        if let (Err(error), Held::Bytes(sending)) = (&result, held)
+        if let (Err(error), Some(Held::Bytes(sending))) = (&result, held)
             && would_come_later(error)
             && !ending
             && !slot.closed
@@ -212,11 +212,14 @@ impl State {
     ) -> Option<Readiness> {
         let slot = self.slots.get(index)?;
         let closed = slot.closed;
-        let (is_watch, edge) = (slot.is_watch(), slot.watch.edge);
+        let watch = slot.watch();
         match outcome(result) {
             Ok(bits) => {
-                if is_watch && !more && !closed {
-                    if edge {
+                if let Some(watch) = watch
+                    && !more
+                    && !closed
+                {
+                    if watch.edge {
                         self.poll_watch(index);
                     } else {
                         self.again.push(index);

@@ -31,17 +31,19 @@ pub(super) struct Slot {
     pub(super) closed: bool,
     /// Its last receive filled a whole block.
     pub(super) bulk: bool,
-    pub(super) watch: Watch,
-    pub(super) held: Held,
+    pub(super) held: Option<Box<Held>>,
 }
 
-/// What the kernel reads from while an operation is in flight.
-#[derive(Debug, Default)]
+// An idle connection has one.
+const _: () = assert!(size_of::<Slot>() <= 24);
+
+/// What the kernel reads from while an operation is in flight; for a watch,
+/// what is asked for.
+#[derive(Debug)]
 pub(super) enum Held {
-    #[default]
-    Nothing,
-    Bytes(Box<Sending>),
+    Bytes(Sending),
     Address(Box<SockAddr>),
+    Watch(Watch),
 }
 
 /// A send in flight.
@@ -54,8 +56,8 @@ pub(super) struct Sending {
     pub(super) len: usize,
 }
 
-/// What is asked for of a watched descriptor; zero for a port.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is asked for of a watched descriptor.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     pub(super) interest: u16,
     pub(super) edge: bool,
@@ -70,13 +72,15 @@ impl Slot {
             ending: 0,
             closed: false,
             bulk: false,
-            watch: Watch::default(),
-            held: Held::Nothing,
+            held: None,
         }
     }
 
-    pub(super) fn is_watch(&self) -> bool {
-        self.watch.interest != 0
+    pub(super) fn watch(&self) -> Option<Watch> {
+        match self.held.as_deref() {
+            Some(Held::Watch(watch)) => Some(*watch),
+            _ => None,
+        }
     }
 }
 
@@ -109,7 +113,7 @@ impl Slots {
             && slot.fd >= 0
         {
             slot.fd = -1;
-            slot.held = Held::Nothing;
+            slot.held = None;
             self.free.push(index);
         }
     }

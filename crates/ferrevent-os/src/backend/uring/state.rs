@@ -172,7 +172,7 @@ impl State {
     pub(super) fn connect(&mut self, index: Index, address: Box<SockAddr>) {
         let (start, len) = (address.as_ptr().cast(), address.len());
         if let Some(slot) = self.slots.get(index) {
-            slot.held = Held::Address(address);
+            slot.held = Some(Box::new(Held::Address(address)));
         }
         self.begin(index, kind::CONNECT, |fd| {
             opcode::Connect::new(Fd(fd), start, len).build()
@@ -180,11 +180,15 @@ impl State {
     }
 
     pub(super) fn send(&mut self, index: Index, bytes: Pinned, limit: usize) {
-        let mut sending = Box::new(Sending {
+        // It does not move from here on.
+        let mut held = Box::new(Held::Bytes(Sending {
             len: bytes.len().min(limit),
             bytes,
             message: None,
-        });
+        }));
+        let Held::Bytes(sending) = &mut *held else {
+            return;
+        };
         let single = sending.bytes.single().map(<[u8]>::as_ptr);
         let len = u32::try_from(sending.len).unwrap_or(u32::MAX);
         match single {
@@ -204,7 +208,7 @@ impl State {
             }
         }
         if let Some(slot) = self.slots.get(index) {
-            slot.held = Held::Bytes(sending);
+            slot.held = Some(held);
         }
     }
 
@@ -450,19 +454,20 @@ impl State {
         if slot.closed {
             return;
         }
-        let held = std::mem::take(&mut slot.held);
-        match (kind, held) {
-            (kind::RECEIVE, _) => self.receive(index),
-            (kind::ACCEPT, _) => self.accept(index),
-            (kind::CONNECT, Held::Address(address)) => self.connect(index, address),
-            (kind::SEND, Held::Bytes(sending)) => {
-                self.send(index, sending.bytes, sending.len);
+        match kind {
+            kind::RECEIVE => self.receive(index),
+            kind::ACCEPT => self.accept(index),
+            kind::CONNECT => {
+                if let Some(Held::Address(address)) = slot.held.take().map(|held| *held) {
+                    self.connect(index, address);
+                }
             }
-            (kind::READ | kind::WRITE | kind::WATCH, held) => {
-                slot.held = held;
-                self.poll(index, kind);
+            kind::SEND => {
+                if let Some(Held::Bytes(sending)) = slot.held.take().map(|held| *held) {
+                    self.send(index, sending.bytes, sending.len);
+                }
             }
-            _ => {}
+            _ => self.poll(index, kind),
         }
     }
 
@@ -474,7 +479,7 @@ impl State {
             // send, at any time: nobody else gets that memory.
             std::mem::forget(self.buffers.take());
             for (_, slot) in self.slots.iter() {
-                std::mem::forget(std::mem::take(&mut slot.held));
+                std::mem::forget(slot.held.take());
             }
         }
         self.closing.clear();

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use io_uring::opcode;
 use io_uring::types::Fd;
 
-use super::slots::{Index, Watch};
+use super::slots::{Held, Index, Watch};
 use super::state::{State, bit, kind};
 use crate::op::Token;
 use crate::port::Readiness;
@@ -27,10 +27,10 @@ impl State {
         }
         let index = self.slots.add(token, fd);
         if let Some(slot) = self.slots.get(index) {
-            slot.watch = Watch {
+            slot.held = Some(Box::new(Held::Watch(Watch {
                 interest: events(interest),
                 edge,
-            };
+            })));
         }
         self.watches.insert(fd, index);
         self.poll_watch(index);
@@ -52,7 +52,9 @@ impl State {
         if slot.closed || slot.in_flight & bit(kind::WATCH) != 0 {
             return;
         }
-        let Watch { interest, edge } = slot.watch;
+        let Some(Watch { interest, edge }) = slot.watch() else {
+            return;
+        };
         self.begin(index, kind::WATCH, |fd| {
             opcode::PollAdd::new(Fd(fd), interest.into())
                 .multi(edge)
