@@ -31,8 +31,20 @@ pub(super) struct Buffers {
     entries: Pages,
     tail: u16,
     /// What is lent, by buffer id. Ids past the end were never lent.
-    lent: Vec<Block>,
+    lent: Vec<Lent>,
+    /// The id at each place of the ring, as the kernel sees it.
+    ids: Box<[u16]>,
     most: u16,
+    /// It was lent more since completions were taken last: several receives
+    /// that found no buffer tell of one shortage.
+    grown: bool,
+}
+
+#[derive(Debug)]
+struct Lent {
+    block: Block,
+    /// Where in the ring it was published last.
+    place: u16,
 }
 
 impl Buffers {
@@ -53,23 +65,37 @@ impl Buffers {
             entries,
             tail: 0,
             lent: Vec::new(),
+            ids: vec![0; usize::from(PLACES)].into(),
             most: if small { 2 } else { PLACES },
+            grown: false,
         };
         buffers.lend_more(if small { 1 } else { AT_FIRST });
         Ok(buffers)
     }
 
-    /// Takes back the buffer that a completion names, with so many bytes.
-    pub(super) fn take(&mut self, id: u16, len: usize) -> Option<(Block, usize)> {
-        let slot = self.lent.get_mut(usize::from(id))?;
-        let outcome = if slot.is_worth(len) {
-            std::mem::replace(slot, Block::take(CLASS))
-        } else {
-            Block::copy_of(slot.as_slice().get(..len)?)
+    /// Takes back the buffers that a completion fills with so many bytes: the
+    /// one that it names, and those that were published after it.
+    pub(super) fn take(&mut self, id: u16, len: usize, mut sink: impl FnMut(Block, usize)) {
+        let Some(first) = self.lent.get(usize::from(id)) else {
+            return;
         };
-        self.publish(id);
+        let (mut place, mut left) = (first.place, len);
+        while left > 0 {
+            let id = self.ids[usize::from(place & (PLACES - 1))];
+            let Some(lent) = self.lent.get_mut(usize::from(id)) else {
+                break;
+            };
+            let len = left.min(BUFFER);
+            let block = if lent.block.is_worth(len) {
+                std::mem::replace(&mut lent.block, Block::take(CLASS))
+            } else {
+                Block::copy_of(&lent.block.as_slice()[..len])
+            };
+            sink(block, len);
+            self.publish(id);
+            (place, left) = (place.wrapping_add(1), left - len);
+        }
         self.tell();
-        Some((outcome, len))
     }
 
     /// Gives a buffer back to the kernel that it had taken in vain.
@@ -80,8 +106,16 @@ impl Buffers {
         }
     }
 
+    /// Completions are about to be taken.
+    pub(super) fn begin(&mut self) {
+        self.grown = false;
+    }
+
     /// The kernel ran out of buffers: it gets as many again.
     pub(super) fn ran_out(&mut self) {
+        if std::mem::replace(&mut self.grown, true) {
+            return;
+        }
         let lent = u16::try_from(self.lent.len()).unwrap_or(self.most);
         self.lend_more(lent.min(self.most - lent.min(self.most)));
     }
@@ -89,7 +123,8 @@ impl Buffers {
     fn lend_more(&mut self, count: u16) {
         for _ in 0..count {
             let id = self.lent.len() as u16;
-            self.lent.push(Block::take(CLASS));
+            let block = Block::take(CLASS);
+            self.lent.push(Lent { block, place: 0 });
             self.publish(id);
         }
         self.tell();
@@ -97,11 +132,13 @@ impl Buffers {
 
     /// Writes an entry behind the others.
     fn publish(&mut self, id: u16) {
-        let Some(block) = self.lent.get_mut(usize::from(id)) else {
+        let Some(lent) = self.lent.get_mut(usize::from(id)) else {
             return;
         };
-        let memory = block.as_mut_slice();
+        lent.place = self.tail;
+        let memory = lent.block.as_mut_slice();
         let place = usize::from(self.tail & (PLACES - 1));
+        self.ids[place] = id;
         // SAFETY: `place` is below PLACES, and there are that many entries.
         // The kernel reads an entry only after the tail has passed it, and it
         // has at most PLACES of them, so this one is ours now. An entry's

@@ -15,6 +15,9 @@ use crate::port::Readiness;
 impl State {
     /// Takes every completion that has come.
     pub(super) fn complete(&mut self, events: &mut Vec<Event>) {
+        if let Some(buffers) = &mut self.buffers {
+            buffers.begin();
+        }
         loop {
             let mut batch = [const { None }; 32];
             let mut count = 0;
@@ -70,7 +73,17 @@ impl State {
             slot.ending &= !bit(kind);
         }
         let what = match kind {
-            kind::RECEIVE => self.received(index, result, flags, more, ending),
+            kind::RECEIVE => {
+                let tell = |completion| {
+                    if !closed {
+                        events.push(Event {
+                            token,
+                            what: What::Done(completion),
+                        });
+                    }
+                };
+                self.received(index, result, flags, more, ending, tell)
+            }
             kind::SEND => self.sent(index, result, ending),
             kind::ACCEPT => self.accepted(index, result, more, ending),
             kind::CONNECT => {
@@ -106,15 +119,26 @@ impl State {
         flags: u32,
         more: bool,
         ending: bool,
+        mut tell: impl FnMut(Completion),
     ) -> Option<Completion> {
         let named = cqueue::buffer_select(flags);
         let buffers = self.buffers.as_mut()?;
         let bytes = match (usize::try_from(result), named) {
             (Ok(len), Some(id)) if len > 0 => {
                 if let Some(slot) = self.slots.get(index) {
-                    slot.bulk = len == BUFFER;
+                    slot.bulk = len >= BUFFER;
                 }
-                buffers.take(id, len)
+                let mut last = None;
+                buffers.take(id, len, |block, len| {
+                    if let Some((block, len)) = last.replace((block, len)) {
+                        let result = Ok(Received::Bytes(block, len));
+                        tell(Completion::Received {
+                            result,
+                            armed: true,
+                        });
+                    }
+                });
+                last
             }
             (_, Some(id)) => {
                 buffers.put_back(id);

@@ -142,6 +142,12 @@ impl Ring {
         !self.disabled
     }
 
+    /// Whether one receive may fill several buffers (6.10).
+    #[inline]
+    pub(super) fn has_bundles(&self) -> bool {
+        self.ring.params().is_feature_recvsend_bundle()
+    }
+
     pub(super) fn inner(&self) -> &IoUring {
         &self.ring
     }

@@ -136,13 +136,18 @@ impl State {
     }
 
     /// Receives until it is told to end, but no more than [`CAP`] bytes: a
-    /// reader that falls behind is to be heard before much more has come. A
-    /// kernel that knows no cap receives once at a time while much comes.
+    /// reader that falls behind is to be heard before much more has come. While
+    /// much comes it fills several buffers at a time: fewer, larger receives
+    /// make fewer acknowledgements, each of which may wake the peer. A kernel
+    /// that knows no cap receives once at a time then.
     pub(super) fn receive(&mut self, index: Index) {
         let capped = self.capped;
+        let bundled = self.ring.has_bundles();
         let bulk = self.slots.get(index).is_some_and(|slot| slot.bulk);
         self.begin(index, kind::RECEIVE, |fd| {
-            if capped {
+            if capped && bulk && bundled {
+                cap(opcode::RecvMultiBundle::new(Fd(fd), GROUP).build(), CAP)
+            } else if capped {
                 cap(opcode::RecvMulti::new(Fd(fd), GROUP).build(), CAP)
             } else if bulk {
                 opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
