@@ -428,7 +428,8 @@ pub(crate) fn a_handle_past_its_limit_gives_the_bytes_back(rig: &mut Rig) -> Out
                 // A pool delivers meanwhile; how much of it the kernel holds
                 // is the kernel's own matter.
                 assert!(waiting == taken || (at_work && waiting < taken));
-                assert!(waiting < LIMIT + 100_000, "{waiting} bytes wait");
+                // What is being handed over may count twice.
+                assert!(waiting < 2 * LIMIT, "{waiting} bytes wait");
             }
             Err(refused) => break refused,
         }
