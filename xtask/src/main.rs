@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod echo;
 mod fuzz;
 mod packages;
 mod procfs;

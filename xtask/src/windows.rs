@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::packages;
+use crate::{echo, packages};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// The compiler of the distribution: the one whose standard library can be
@@ -16,7 +16,7 @@ const RUSTC: &str = "/usr/bin/rustc";
 const LEFT_OUT: &[&str] = &[
     "the core's tests: it makes no system call, and they run on the host",
     "the examples in the documentation: many join unix sockets; they run on the host",
-    "the command's tests: their peers are Unix programs; `ferrevent.exe demo` runs instead",
+    "the command's tests: their peers are Unix programs; `demo` and `relay` of ferrevent.exe run instead",
     "unix sockets, passed descriptors, fork: there are none on Windows, and no Unix sockets in Wine",
     "the torture (every call fails once): it counts descriptors by way of /proc",
     "how a reset is told on poll: Wine's WSAPoll takes it, and the receive sees an end",
@@ -60,7 +60,38 @@ pub(crate) fn test(cases: Option<&str>) -> Result<(), String> {
             "--seconds",
             "1",
         ],
-    )
+    )?;
+    eprintln!("== the relay for Windows");
+    let outcome = relay(&place);
+    place.end_wine("-k");
+    outcome
+}
+
+/// Relays from this side of Wine to this side of it, on a loop and on a pool,
+/// and demands plain words for what Windows does not have.
+fn relay(place: &Place) -> Result<(), String> {
+    let command = |args: &[&str]| {
+        let mut command = place.wine(&place.program("debug/ferrevent.exe"));
+        command.arg("relay").args(args);
+        command
+    };
+    let upstream = echo::upstream()?.to_string();
+    for workers in [&[][..], &["--workers", "2"]] {
+        let address = echo::free_address()?;
+        let ends = [&address.to_string(), upstream.as_str()];
+        let _relay = echo::serve(command(&[&ends, workers].concat()), address)?;
+        echo::through(address, 50, 256 * 1024)?;
+    }
+    let mut refused = command(&["unix:/tmp/none", &upstream]);
+    let refused = refused.output().map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    if refused.status.success() || !said.contains("unix sockets are not supported on Windows") {
+        return Err(format!(
+            "a unix socket on Windows: {}: {said}",
+            refused.status
+        ));
+    }
+    Ok(())
 }
 
 /// Where everything is: a standard library for Windows, what Wine lacks, and

@@ -1,20 +1,16 @@
 //! `cargo xtask bench --windows`: our echo and a bare completion port, in turn,
 //! under Wine, with the load from this side of it.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use crate::echo::{self, free_address};
 use crate::windows::Place;
 
 /// Connections, and bytes that each sends and gets back.
-const SHAPES: [(usize, usize); 2] = [(1, 64 << 20), (200, 256 << 10)];
+const SHAPES: [(usize, usize); 3] = [(1, 64 << 20), (200, 256 << 10), (500, 64 << 10)];
 const ROUNDS: usize = 9;
-const BLOCK: usize = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prints the median rate of each, and of the ratios within a round.
 pub(super) fn run(args: &[String]) -> Result<(), String> {
@@ -62,74 +58,14 @@ pub(super) fn run(args: &[String]) -> Result<(), String> {
 
 /// The rate of an echo in this program, in MB/s each way.
 fn measure(
-    mut command: Command,
+    command: Command,
     address: SocketAddr,
     connections: usize,
     bytes: usize,
 ) -> Result<f64, String> {
-    let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let _server = Server(server.map_err(|error| format!("{command:?}: {error}"))?);
-    let end = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_err() {
-        if Instant::now() > end {
-            return Err(format!("{command:?} does not listen on {address}"));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    let start = Instant::now();
-    let clients: Vec<_> = (0..connections)
-        .map(|seed| thread::spawn(move || client(address, bytes, seed as u8)))
-        .collect();
-    for client in clients {
-        client
-            .join()
-            .map_err(|_| "a client panicked".to_owned())?
-            .map_err(|error| format!("{command:?}: {error}"))?;
-    }
-    Ok((connections * bytes) as f64 / start.elapsed().as_secs_f64() / 1e6)
-}
-
-/// Sends, and checks that the same comes back.
-fn client(address: SocketAddr, bytes: usize, seed: u8) -> std::io::Result<()> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let block: Vec<u8> = (0..BLOCK).map(|at| (at % 251) as u8 ^ seed).collect();
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for at in (0..bytes).step_by(BLOCK) {
-                (&stream).write_all(&block[..BLOCK.min(bytes - at)])?;
-            }
-            stream.shutdown(Shutdown::Write)
-        });
-        let mut into = vec![0; BLOCK];
-        for at in (0..bytes).step_by(BLOCK) {
-            let piece = &mut into[..BLOCK.min(bytes - at)];
-            (&stream).read_exact(piece)?;
-            if *piece != block[..piece.len()] {
-                return Err(std::io::Error::other(format!(
-                    "byte {at} came back changed"
-                )));
-            }
-        }
-        writer
-            .join()
-            .unwrap_or_else(|_| Err(std::io::Error::other("the writer panicked")))
-    })
-}
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_address() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map_err(|error| error.to_string())
+    let _server = echo::serve(command, address)?;
+    let time = echo::through(address, connections, bytes)?;
+    Ok((connections * bytes) as f64 / time.as_secs_f64() / 1e6)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
