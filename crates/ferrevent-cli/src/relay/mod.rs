@@ -136,9 +136,10 @@ impl Relay {
             self.log(&Event::CapTooHigh { reason: &reason });
         }
         let addresses = self.listen(context)?;
-        self.announce(&addresses);
+        // Who reads that it relays may send it signals.
         self.watch_signals(context)
             .map_err(|error| format!("cannot catch signals: {error}"))?;
+        self.announce(&addresses);
         self.report(context)
             .map_err(|error| format!("cannot set timers: {error}"))
     }

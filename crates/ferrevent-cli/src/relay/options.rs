@@ -210,6 +210,18 @@ Signals:
       keys anew. Connections that stand go on; files that cannot be used are
       logged, and the old ones stay.
 
+Coming from stunnel or socat:
+  cert, key, sni; OPENSSL-LISTEN:...,cert=,key=
+      --listen-tls CERT KEY, once for each name.
+  client = yes, verifyChain, checkHost; OPENSSL:...,commonname=
+      --connect-tls NAME. The certificate is always checked.
+  CAfile; cafile=
+      --client-ca FILE for clients, --connect-ca FILE for the upstream.
+  verifyChain = yes; verify=1
+      --verify-client required, the default once there is --client-ca.
+  sslVersionMin; openssl-min-proto-version=
+      --min-tls VERSION.
+
 Exit status:
   0
       All well.

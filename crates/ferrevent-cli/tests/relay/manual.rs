@@ -141,6 +141,7 @@ fn the_pages_render_without_a_warning() {
         "--listen-tls <CERT> <KEY>",
         "--connect-tls [<NAME>]",
         "SIGNALS",
+        "COMING FROM STUNNEL OR SOCAT",
         "EXIT STATUS",
     ] {
         assert!(shown.contains(wanted), "{wanted}: {shown}");

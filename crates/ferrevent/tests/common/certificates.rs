@@ -167,6 +167,14 @@ impl Authority {
         })
     }
 
+    /// For a server, though it may sign others.
+    pub(crate) fn authority_pem(&self, name: &str) -> (String, String) {
+        self.sign(|params| {
+            *params = server_params(name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        })
+    }
+
     pub(crate) fn server_pem_until_tomorrow(&self, name: &str) -> (String, String) {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();

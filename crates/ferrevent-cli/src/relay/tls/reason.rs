@@ -90,10 +90,19 @@ pub(in crate::relay) fn text(error: &TlsError) -> Option<String> {
         Error::InvalidCertificate(Kind::UnknownIssuer) => {
             "its certificate comes from no root that is trusted here".into()
         }
+        Error::InvalidCertificate(error) if is_authority(error) => {
+            "its certificate is that of an authority (CA:TRUE), which is none for a peer".into()
+        }
         Error::NoCertificatesPresented => "it showed no certificate".into(),
         Error::AlertReceived(alert) => format!("it ended the connection by the alert {alert:?}"),
         _ => return None,
     })
+}
+
+/// The one error of webpki that has no name of rustls's and that people meet:
+/// what `openssl req -x509` makes if nothing else is asked for.
+fn is_authority(error: &CertificateError) -> bool {
+    error.to_string().contains("CaUsedAsEndEntity")
 }
 
 fn date(time: UnixTime) -> String {
@@ -130,6 +139,10 @@ pub(in crate::relay) fn remedy(code: &str, side: Option<Side>) -> Option<&'stati
         ("certificate_expired", _) => "it needs a new certificate, unless a clock is wrong",
         ("certificate_name", _) => {
             "say the name that its certificate holds for: --connect-tls NAME"
+        }
+        ("certificate_invalid", _) => {
+            "it needs one for a peer, such as openssl req -x509 makes with \
+             -addext basicConstraints=critical,CA:FALSE"
         }
         ("certificate_wanted", Side::Upstream) => "show it one: --connect-cert CERT KEY",
         ("certificate_refused", Side::Client) => {

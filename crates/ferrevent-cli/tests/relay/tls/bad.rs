@@ -51,11 +51,12 @@ impl Scene {
 
     /// The next end is the client's of this address, for this reason, and its
     /// line says this; whoever else is there is not disturbed.
-    fn expect(&mut self, from: &str, reason: &str, texts: &[&str]) {
+    fn expect(&mut self, from: &str, reason: &str, texts: &[&str]) -> Value {
         let line = ended(&self.relay);
         assert_eq!(line["peer"], from, "{line}");
         expect(&line, "client", reason, texts);
         there_and_back(&mut self.calm);
+        line
     }
 }
 
@@ -153,11 +154,12 @@ fn a_client_that_stops_in_the_handshake() {
     let mut scene = Scene::new(&files, &["--handshake-timeout", "300ms"]);
     for said in [&[][..], &[22, 3, 1, 2, 0, 1]] {
         let (own, _) = send(&scene.relay, said);
-        scene.expect(
+        let line = scene.expect(
             &own,
             "handshake_timeout",
             &["timed out", "--handshake-timeout"],
         );
+        expect_soon(&line);
     }
 }
 
@@ -300,12 +302,19 @@ fn nothing_in_common() {
 }
 
 /// The client is let go when the upstream cannot be trusted, and sees nothing.
-fn expect_upstream(relay: &Relay, reason: &str, texts: &[&str]) {
+fn expect_upstream(relay: &Relay, reason: &str, texts: &[&str]) -> Value {
     let mut stream = relay.connect();
     let mut back = Vec::new();
     let _ = stream.read_to_end(&mut back);
     assert!(back.is_empty(), "{back:?}");
-    expect(&ended(relay), "upstream", reason, texts);
+    let line = ended(relay);
+    expect(&line, "upstream", reason, texts);
+    line
+}
+
+/// Whether the time limit that was asked for counted, and not its default.
+fn expect_soon(line: &Value) {
+    assert!(line["seconds"].as_f64().unwrap() < 8.0, "{line}");
 }
 
 fn upstreams_with_certificates_that_do_not_hold() {
@@ -313,6 +322,7 @@ fn upstreams_with_certificates_that_do_not_hold() {
     files.add("expired", authority().expired_pem("localhost"));
     files.add("other", authority().server_pem("other.test"));
     files.add("stranger", Authority::new().server_pem("localhost"));
+    files.add("authority", authority().authority_pem("localhost"));
     for (own, reason, said) in [
         (
             "expired",
@@ -329,6 +339,7 @@ fn upstreams_with_certificates_that_do_not_hold() {
             "certificate_unknown",
             "name its root by --connect-ca",
         ),
+        ("authority", "certificate_invalid", "CA:FALSE"),
     ] {
         let server = secure(&files, own, upstream(echo), &JSON);
         let to = format!("localhost:{}", super::port(&server));
@@ -375,11 +386,12 @@ fn an_upstream_that_stops_in_the_handshake() {
         JSON[1],
     ];
     let relay = towards(&files, &to.to_string(), &options);
-    expect_upstream(
+    let line = expect_upstream(
         &relay,
         "handshake_timeout",
         &["does it speak TLS on that port?"],
     );
+    expect_soon(&line);
 }
 
 fn an_upstream_that_wants_a_certificate() {
