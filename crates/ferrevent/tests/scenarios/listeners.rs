@@ -1,5 +1,6 @@
 //! Listeners: allowances, and sockets that somebody else opened.
 
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -86,6 +87,28 @@ pub(crate) fn listeners_share_an_allowance_and_the_others_wait(rig: &mut Rig) ->
     let most = server.most.load(Ordering::SeqCst);
     assert!(most <= CAP, "{most} at once");
     rig.until("the allowance", || server.allowance.left() == CAP as u32)
+}
+
+/// They connect and reset, with bytes on the way or without, before the
+/// listener has looked; and one of ours thinks better of it.
+pub(crate) fn peers_that_leave_before_they_are_taken_harm_nobody(rig: &mut Rig) -> Outcome {
+    let to = rig.listen(&super::any(), || |stream: &mut Stream<'_>| stream.echo())?;
+    for number in 0..10 {
+        let mut peer = super::tcp(&to);
+        if number % 2 == 0 {
+            let _ = peer.write_all(b"never mind");
+        }
+        super::reset(peer);
+    }
+    let (recorder, given_up) = Recorder::new();
+    rig.connect(to.clone(), recorder)?.close();
+    let (recorder, record) = Recorder::new();
+    let patient = rig.connect(to, recorder)?;
+    let _ = patient.write(&b"still here"[..]);
+    rig.until("the echo", || record.see().bytes == b"still here")?;
+    patient.finish();
+    rig.until("the end", || record.see().reason.is_some())?;
+    rig.until("that one's end", || given_up.see().reason.is_some())
 }
 
 pub(crate) fn what_does_not_listen_is_no_listener(rig: &mut Rig) -> Outcome {

@@ -22,7 +22,8 @@ pub(crate) use limits::{
     a_limited_echo_loses_nothing_and_is_never_too_fast, limits_change_while_bytes_move,
 };
 pub(crate) use listeners::{
-    listeners_share_an_allowance_and_the_others_wait, what_does_not_listen_is_no_listener,
+    listeners_share_an_allowance_and_the_others_wait,
+    peers_that_leave_before_they_are_taken_harm_nobody, what_does_not_listen_is_no_listener,
 };
 
 use crate::common::{Outcome, Recorder, Rig, addresses, random_bytes};
@@ -47,6 +48,7 @@ macro_rules! for_each_scenario {
             a_handle_past_its_limit_gives_the_bytes_back
             a_handler_may_do_anything_anywhere
             listeners_share_an_allowance_and_the_others_wait
+            peers_that_leave_before_they_are_taken_harm_nobody
             what_does_not_listen_is_no_listener
             a_limited_echo_loses_nothing_and_is_never_too_fast
             limits_change_while_bytes_move
@@ -64,6 +66,13 @@ fn tcp(address: &Address) -> TcpStream {
         Address::Socket(address) => TcpStream::connect(address).unwrap(),
         other => panic!("{other} is no TCP address"),
     }
+}
+
+/// Closes a connection without a goodbye.
+fn reset(peer: TcpStream) {
+    socket2::SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
 }
 
 pub(crate) fn an_echo_loses_nothing_and_closes_after_the_last_byte(rig: &mut Rig) -> Outcome {
@@ -306,10 +315,7 @@ pub(crate) fn a_reset_is_told_as_a_failure_after_the_bytes(rig: &mut Rig) -> Out
     let mut peer = tcp(&to);
     let _ = peer.write_all(b"last words");
     rig.until("the bytes", || record.see().bytes == b"last words")?;
-    socket2::SockRef::from(&peer)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(peer);
+    reset(peer);
     rig.until("the reset", || record.see().reason.is_some())?;
     if crate::common::loses_resets(rig.backend_kind()) {
         return Ok(());
