@@ -66,6 +66,29 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     } else {
         step("tests", &["test", "--workspace", "--locked"])?;
     }
+    for lacking in ["multishot", "cap", "room"] {
+        cargo::run(
+            &format!("io_uring without {lacking}"),
+            &[
+                "test",
+                "-p",
+                "ferrevent",
+                "--locked",
+                "--test",
+                "streams",
+                "--test",
+                "pipes",
+                "--test",
+                "filters",
+                "--test",
+                "pool",
+            ],
+            &[
+                ("FERREVENT_BACKEND", "uring"),
+                ("FERREVENT_URING_WITHOUT", lacking),
+            ],
+        )?;
+    }
     eprintln!("== soak, some seconds on every backend");
     soak::smoke()?;
     windows::test(full.then_some(FULL_CASES))?;

@@ -67,7 +67,7 @@ fn every_call_of_every_scenario_fails_once() {
         struck: BTreeMap::new(),
     };
     let began = Instant::now();
-    for kind in BackendKind::ALL.iter().copied() {
+    for kind in common::kinds() {
         for workers in [None, Some(2)] {
             let column = Column {
                 kind,

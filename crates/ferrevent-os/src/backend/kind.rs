@@ -22,7 +22,9 @@ pub enum BackendKind {
     /// I/O completion ports, Windows.
     #[cfg(windows)]
     Iocp,
-    /// io_uring(7), Linux 5.13 and newer.
+    /// io_uring(7), Linux 5.13 and newer. Before 6.17 a burst may bring a
+    /// stream some hundred KiB more than its high mark, since a receive that
+    /// goes on cannot be capped there.
     #[cfg(target_os = "linux")]
     Uring,
     /// poll(2), everywhere.

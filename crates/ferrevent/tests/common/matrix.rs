@@ -9,6 +9,7 @@ use ferrevent::{BackendKind, Builder};
 
 use super::ledger::Ledger;
 use super::rig::{Host, Outcome, Rig, RunningPool};
+use super::{kinds, simulated};
 
 /// The seed of the storms, unless `FERREVENT_STORM` gives another.
 const STORM: u64 = 20_091_124;
@@ -29,11 +30,11 @@ pub(crate) struct Column {
 /// seed.
 pub(crate) fn on_every_backend<E: Ended>(test: impl Fn(&mut Rig) -> E) {
     let mut columns = Vec::new();
-    for kind in BackendKind::ALL.iter().copied() {
+    for kind in kinds() {
         columns.extend(calm(kind, &[None, Some(1), Some(2), Some(4)]));
         columns.extend(stormy(kind, &[None, Some(3)]));
     }
-    for kind in (2..10).map(BackendKind::Simulated) {
+    for kind in simulated(2..10) {
         columns.extend(calm(kind, &[None, Some(3)]));
     }
     for column in columns {
@@ -44,9 +45,8 @@ pub(crate) fn on_every_backend<E: Ended>(test: impl Fn(&mut Rig) -> E) {
 /// Runs a test on pools of these many workers, on every backend, and in a
 /// storm too.
 pub(crate) fn on_pools(workers: &[usize], test: impl Fn(&mut Rig)) {
-    let more = (2..5).map(BackendKind::Simulated);
     let workers: Vec<Option<usize>> = workers.iter().copied().map(Some).collect();
-    for kind in BackendKind::ALL.iter().copied().chain(more) {
+    for kind in kinds().chain(simulated(2..5)) {
         for column in calm(kind, &workers).chain(stormy(kind, &workers)) {
             column.run(&test);
         }

@@ -9,6 +9,7 @@ pub(crate) mod matrix;
 pub(crate) mod record;
 pub(crate) mod rig;
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use ferrevent::{Address, BackendKind, Builder, Context, EventLoop, Handle, Handler};
@@ -52,10 +53,28 @@ impl Works for EventLoop {
 
 /// Runs a test on a loop on every backend.
 pub(crate) fn on_every_loop(test: impl Fn(&mut EventLoop)) {
-    for kind in BackendKind::ALL {
+    for kind in kinds() {
         eprintln!("-- loop on {kind}");
-        test(&mut Builder::new().backend(*kind).build().unwrap());
+        test(&mut Builder::new().backend(kind).build().unwrap());
     }
+}
+
+/// The backends that tests run on: all, unless `FERREVENT_BACKEND` names one.
+pub(crate) fn kinds() -> impl Iterator<Item = BackendKind> {
+    let only = only_kind();
+    let all = BackendKind::ALL.iter().copied();
+    all.filter(move |kind| only.is_none_or(|only| only == *kind))
+}
+
+/// Simulated kernels with these seeds, unless `FERREVENT_BACKEND` names another.
+pub(crate) fn simulated(seeds: Range<u64>) -> impl Iterator<Item = BackendKind> {
+    let all = seeds.map(BackendKind::Simulated);
+    all.filter(|_| only_kind().is_none())
+}
+
+fn only_kind() -> Option<BackendKind> {
+    let name = std::env::var("FERREVENT_BACKEND").ok()?;
+    Some(name.parse().unwrap())
 }
 
 /// The transports a stream test runs over. Windows has no unix sockets here.
