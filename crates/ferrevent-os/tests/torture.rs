@@ -27,7 +27,6 @@ use common::ledger::ON_PURPOSE;
 use common::matrix::{Column, Replay};
 use common::rig::struck;
 use common::{Outcome, Rig};
-use ferrevent::BackendKind;
 use ferrevent::sys::FaultPlan;
 use watchdog::Watchdog;
 
