@@ -110,7 +110,12 @@ const FULL_CASES: &str = "20000";
 const FULL_FUZZ_SECONDS: u32 = 60;
 
 fn cases(count: &str, args: &[&str]) -> Result<(), String> {
-    let env = [("FERREVENT_CASES", count), ("FERREVENT_TORTURE", "all")];
+    let env = [
+        ("FERREVENT_CASES", count),
+        ("FERREVENT_TORTURE", "all"),
+        // Every test is a program of its own, and would be linked anew.
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ];
     cargo::run("tests", args, &env)
 }
 
