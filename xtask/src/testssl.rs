@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use crate::running::{Running, free_port, wait_for};
 use crate::{cargo, packages};
@@ -17,6 +18,9 @@ const PACKAGES: &[packages::Wanted] = &[
 ];
 
 const FOLDER: &str = "target/testssl";
+
+/// So long a scan may take: minutes, where nobody else wants the cores.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Scans the relay with the versions it speaks by default, and with TLS 1.3
 /// alone.
@@ -127,23 +131,18 @@ fn scan(name: &str, port: u16, more: &[&str]) -> Result<Vec<Finding>, String> {
         }
     }
     let out = fs::File::create(&text).map_err(|error| format!("{text}: {error}"))?;
-    let status = Command::new("testssl")
-        .args([
-            "--quiet",
-            "--color",
-            "0",
-            "--warnings",
-            "batch",
-            "--add-ca",
-            ROOT,
-        ])
-        .args(["--csvfile", &csv])
+    let child = Command::new("testssl")
+        .args(["--quiet", "--color", "0", "--warnings", "batch"])
+        .args(["--add-ca", ROOT, "--csvfile", &csv])
         .args(more)
         .arg(format!("localhost:{port}"))
         .stdin(Stdio::null())
         .stdout(out)
-        .status()
+        .spawn()
         .map_err(|error| format!("testssl: {error}"))?;
+    let status = Running(child)
+        .ended(PATIENCE)
+        .map_err(|error| format!("testssl.sh: {error}; see {text}"))?;
     let found = fs::read_to_string(&csv).map_err(|error| format!("{csv}: {error}"))?;
     let found: Vec<Finding> = found.lines().filter_map(finding).collect();
     // Its exit code counts what it is not content with; from 242 on it failed.

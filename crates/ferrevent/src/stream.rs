@@ -436,8 +436,9 @@ impl<'a> Stream<'a> {
 
     /// Joins this stream to another one of the same loop or pool: what one
     /// receives the other sends, both ways, under the watermarks of both; an
-    /// end is passed on, and when one is over the other is finished. From now
-    /// on this handler is told of no bytes. Returns false, and changes
+    /// end is passed on, and when one is over the other is finished. If that
+    /// one had no end to pass on, the other's filters are told that something
+    /// is missing: TLS then says no goodbye. From now on this handler is told of no bytes. Returns false, and changes
     /// nothing, when the other is over or is not of this loop or pool.
     ///
     /// ```

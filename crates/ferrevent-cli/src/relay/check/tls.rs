@@ -16,9 +16,9 @@ use crate::relay::options::Options;
 use crate::relay::reason::End;
 use crate::relay::tls::{Inspected, Pair, Tls, Validity, VerifyClient, summary};
 
-/// After the handshake an upstream that does not take our certificate says
-/// so: it is given so long.
-const SECOND_THOUGHTS: Duration = Duration::from_millis(500);
+/// An upstream that does not take our certificate says so only after the
+/// handshake, and any other ends when we do: either is given so long.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(3);
 
 /// Looks at every file; answers what TLS would be spoken by.
 pub(super) fn files(options: &Options, report: &mut Report) -> Option<Tls> {
@@ -91,13 +91,33 @@ fn look(what: &str, pair: &Pair<'_>, report: &mut Report) -> Option<Inspected> {
         }
     };
     let path = pair.certificate.display();
-    let inspected = match Inspected::of(own.chain().first()?) {
-        Ok(inspected) => inspected,
+    let chain: Result<Vec<_>, _> = own.chain().iter().map(|it| Inspected::of(it)).collect();
+    let mut chain = match chain {
+        Ok(chain) => chain.into_iter(),
         Err(problem) => {
             report.problem(what, format!("{path}: {problem}"));
             return None;
         }
     };
+    let inspected = chain.next()?;
+    let mut issuer = &inspected.issuer;
+    let above: Vec<_> = chain.collect();
+    for one in &above {
+        if let Some(trouble) = one.trouble() {
+            report.problem(what, format!("{path}, {}, {trouble}", one.subject));
+        }
+        if one.subject != *issuer {
+            report.warning(
+                what,
+                format!(
+                    "{path}: {} stands where {issuer} should: each certificate is to be followed \
+                     by its issuer's",
+                    one.subject
+                ),
+            );
+        }
+        issuer = &one.issuer;
+    }
     match (&inspected.validity, inspected.trouble()) {
         (Validity::Soon, Some(trouble)) => report.warning(what, format!("{path} {trouble}")),
         (_, Some(trouble)) => report.problem(what, format!("{path} {trouble}")),
@@ -188,9 +208,11 @@ struct Trial {
 impl Handler for Trial {
     fn opened(&mut self, stream: &mut Stream<'_>) {
         self.agreed = stream.tls().and_then(|session| summary(session, None));
+        stream.finish_write();
     }
 
     fn readable(&mut self, stream: &mut Stream<'_>) {
+        // It has something to say to us.
         stream.close();
     }
 

@@ -16,6 +16,7 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// What a certificate says.
 pub(in crate::relay) struct Inspected {
     pub(in crate::relay) subject: String,
+    pub(in crate::relay) issuer: String,
     /// The hosts that it holds for.
     pub(in crate::relay) names: Vec<String>,
     pub(in crate::relay) not_after: String,
@@ -44,6 +45,7 @@ impl Inspected {
         let now = SystemTime::now();
         Ok(Self {
             subject: name_of(certificate.subject()),
+            issuer: name_of(certificate.issuer()),
             names: match certificate.get_extension::<SubjectAltName>() {
                 Ok(Some((_, names))) => names.0.iter().filter_map(host).collect(),
                 _ => Vec::new(),

@@ -125,6 +125,8 @@ fn what_may_get_better_is_a_warning() {
     let (soon, soon_key) = pair(&files, "soon");
     let (same, same_key) = pair(&files, "server");
     let (nameless, nameless_key) = pair(&files, "nameless");
+    let disorder = std::fs::read_to_string(&same).unwrap() + Authority::new().pem();
+    std::fs::write(&same, disorder).unwrap();
     std::fs::set_permissions(&same_key, PermissionsExt::from_mode(0o644)).unwrap();
     let (_held, closed) = refusing();
     let (code, told) = check(
@@ -147,6 +149,7 @@ fn what_may_get_better_is_a_warning() {
     for wanted in [
         "soon.pem expires on ",
         "no client will get it",
+        "is to be followed by its issuer's",
         "names no host (subjectAltName)",
         &format!("chmod o= {same_key}"),
         "does not answer just now",

@@ -1,6 +1,7 @@
 //! TLS on either side of the relay.
 
 mod bad;
+mod bulk;
 mod check;
 mod options;
 mod peers;

@@ -1,10 +1,12 @@
 //! The programs people use, on either side of a relay.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::process::Stdio;
 
 use super::{curl, files, http, pair, port, run, say, secure, text, towards};
-use crate::peers::{Files, free_port, start, wait_for};
-use crate::rig::{Relay, echo, on_loop_and_pool, peer, upstream};
+use crate::peers::{Files, Running, free_port, start, wait_for};
+use crate::rig::{echo, on_loop_and_pool, peer, upstream};
 
 on_loop_and_pool! {
     curl_speaks_tls_to_a_plain_server
@@ -63,33 +65,27 @@ fn openssl_s_client_is_served() {
     let files = files("relay-s-client");
     let relay = secure(&files, "server", upstream(echo), &[]);
     for (flag, version) in [("-tls1_2", "TLSv1.2 "), ("-tls1_3", "TLSv1.3 ")] {
-        let output = s_client(
-            &files,
-            &relay,
-            &["-quiet", "-no_ign_eof", flag],
-            b"there and back\n",
-        );
-        assert!(
-            text(&output).contains("there and back"),
-            "{}",
-            text(&output)
-        );
+        let mut openssl = peer("openssl", "openssl");
+        openssl
+            .args(["s_client", "-connect", &relay.address, "-quiet", flag])
+            .args(["-CAfile", &files.name("ca.pem"), "-verify_return_error"])
+            .args(["-servername", "localhost"])
+            .args(["-verify_hostname", "localhost", "-no_ign_eof"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut openssl = Running(openssl.spawn().unwrap());
+        let mut input = openssl.0.stdin.take().unwrap();
+        input.write_all(b"there and back\n").unwrap();
+        let mut back = [0; 15];
+        let mut output = openssl.0.stdout.take().unwrap();
+        output.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"there and back\n");
+        // Its input ends, and so does it.
+        drop(input);
+        assert!(openssl.0.wait().unwrap().success());
         let line = relay.line("in=15 out=15");
         assert!(line.contains(&format!(" client[{version}")), "{line}");
     }
-}
-
-/// s_client has no way to end its side and read on: it ends when all is back.
-fn s_client(files: &Files, relay: &Relay, more: &[&str], input: &[u8]) -> std::process::Output {
-    let script = r#"(cat; sleep 0.5) | openssl "$@""#;
-    let mut command = peer("sh", "dash");
-    command
-        .args(["-c", script, "sh", "s_client", "-connect", &relay.address])
-        .args(["-CAfile", &files.name("ca.pem"), "-verify_return_error"])
-        .args(["-servername", "localhost", "-verify_hostname", "localhost"])
-        .args(more);
-    peer("openssl", "openssl");
-    run(&mut command, input)
 }
 
 fn openssl_s_server_is_an_upstream() {
@@ -136,9 +132,9 @@ fn openssl_s_server_is_an_upstream() {
             ],
         );
         let mut stream = relay.connect();
-        std::io::Write::write_all(&mut stream, b"drawer\n").unwrap();
+        stream.write_all(b"drawer\n").unwrap();
         let mut back = [0; 7];
-        std::io::Read::read_exact(&mut stream, &mut back).unwrap();
+        stream.read_exact(&mut back).unwrap();
         assert_eq!(&back, b"reward\n");
         drop(stream);
         let line = relay.line("in=7 out=7");
@@ -230,7 +226,7 @@ fn stunnel_stands_on_either_side() {
     assert!(line.ends_with(" finished"), "{line}");
 }
 
-fn stunnel(files: &Files, name: &str, service: &str) -> (u16, crate::peers::Running) {
+fn stunnel(files: &Files, name: &str, service: &str) -> (u16, Running) {
     let port = free_port();
     let config = format!("foreground = yes\npid =\n[{name}]\naccept = 127.0.0.1:{port}\n{service}");
     std::fs::write(files.path("stunnel.conf"), config).unwrap();
