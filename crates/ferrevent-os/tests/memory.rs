@@ -94,6 +94,55 @@ fn idle_connections_hold_no_buffer_and_little_else() {
     }
 }
 
+/// A ring is lent more buffers while many streams receive at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_burst_took_is_given_back() {
+    use std::io::Write;
+
+    const PEERS: usize = 200;
+    let _alone = ALONE.lock();
+    for kind in kernels() {
+        let mut events = Builder::new().backend(kind).build().unwrap();
+        let sink = || {
+            |stream: &mut Stream<'_>| {
+                let _ = stream.input().clear();
+            }
+        };
+        let listener = events.listen("127.0.0.1:0".parse().unwrap(), sink).unwrap();
+        let to = events.context().listener_addr(listener).unwrap();
+        events.run_for(Duration::from_millis(10)).unwrap();
+        trim_pool();
+        let before = BLOCKS.load(Ordering::Relaxed);
+        let peers: Vec<TcpStream> = (0..PEERS)
+            .map(|_| TcpStream::connect(to).unwrap())
+            .collect();
+        until(&mut events, |events| events.len() > PEERS);
+        for _ in 0..3 {
+            for mut peer in &peers {
+                peer.write_all(&[1; 60_000]).unwrap();
+            }
+            events.run_for(Duration::from_millis(10)).unwrap();
+        }
+        trim_pool();
+        let most = BLOCKS.load(Ordering::Relaxed) - before;
+        let quiet = |_: &mut EventLoop| BLOCKS.load(Ordering::Relaxed) <= before;
+        let end = Instant::now() + PATIENCE;
+        while !quiet(&mut events) && Instant::now() < end {
+            events.run_for(Duration::from_millis(1500)).unwrap();
+        }
+        assert!(quiet(&mut events), "{kind} keeps {most} buffers");
+        eprintln!("{kind}: {most} buffers given back");
+        // It goes on as before.
+        let goes_on = events
+            .context()
+            .connect(&to.into(), |_: &mut Stream<'_>| ());
+        goes_on.unwrap().write(vec![1; 500_000]).unwrap();
+        drop(peers);
+        until(&mut events, |events| events.len() <= 3);
+    }
+}
+
 /// Cases of the random tests in a full run.
 fn full_cases() -> Option<u64> {
     std::env::var("FERREVENT_CASES").ok()?.parse().ok()

@@ -399,6 +399,38 @@ impl Backend {
         }
     }
 
+    /// Whether it holds memory for a burst that may be over.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// assert!(!backend.keeps_memory());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn keeps_memory(&self) -> bool {
+        match &self.inner {
+            #[cfg(target_os = "linux")]
+            Kind::Uring(backend) => backend.keeps_memory(),
+            _ => false,
+        }
+    }
+
+    /// Gives that memory back. To be called where it is waited, when nothing
+    /// has happened for a while.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// backend.give_back();
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn give_back(&self) {
+        #[cfg(target_os = "linux")]
+        if let Kind::Uring(backend) = &self.inner {
+            backend.give_back();
+        }
+    }
+
     /// Turns an event of this port into completions.
     ///
     /// ```

@@ -111,6 +111,7 @@ impl Waiting {
         if slept < QUIET || !self.events.is_empty() {
             return Ok(());
         }
+        backend.give_back();
         quiet::give_back();
         let slept = backend.sys().now().since(asleep);
         let patience = patience.map(|patience| patience.saturating_sub(slept));
@@ -118,11 +119,11 @@ impl Waiting {
     }
 }
 
-/// Whether it could come to a long wait of a thread that has memory to give.
+/// Whether it could come to a long wait where there is memory to give.
 #[inline]
 fn may_be_quiet(backend: &Backend, patience: Option<Duration>) -> bool {
     patience.is_none_or(|patience| patience > QUIET)
-        && quiet::keeps_memory()
+        && (quiet::keeps_memory() || backend.keeps_memory())
         && !backend.sys().clock().is_simulated()
 }
 

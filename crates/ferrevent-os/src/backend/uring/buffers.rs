@@ -19,7 +19,7 @@ pub(super) const GROUP: u16 = 0;
 /// Places in the ring: so many blocks can be lent at most.
 const PLACES: u16 = 1024;
 /// Blocks that are lent at first; each time the kernel runs out of them it is
-/// lent as many again.
+/// lent as many again, until there has been nothing to do for a while.
 const AT_FIRST: u16 = 64;
 const CLASS: BlockClass = BlockClass::K16;
 /// Bytes of each.
@@ -104,6 +104,11 @@ impl Buffers {
             self.publish(id);
             self.tell();
         }
+    }
+
+    /// Whether more are lent than in the beginning.
+    pub(super) fn are_many(&self) -> bool {
+        self.lent.len() > usize::from(AT_FIRST)
     }
 
     /// Completions are about to be taken.

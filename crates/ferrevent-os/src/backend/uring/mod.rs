@@ -249,6 +249,15 @@ impl Backend {
         self.core.lock().slots.in_flight()
     }
 
+    /// Whether buffers were lent for a burst.
+    pub(super) fn keeps_memory(&self) -> bool {
+        self.core.lock().keeps_memory()
+    }
+
+    pub(super) fn give_back(&self) {
+        self.core.lock().give_back();
+    }
+
     pub(super) fn wake(&self) -> io::Result<()> {
         crate::wake::signal(&self.core.sys, self.core.wake.as_fd())
     }

@@ -167,6 +167,34 @@ impl State {
         }
     }
 
+    pub(super) fn keeps_memory(&self) -> bool {
+        self.buffers.as_ref().is_some_and(Buffers::are_many)
+    }
+
+    /// Lends no more buffers than in the beginning: the kernel lets go of all
+    /// that it has, and gets new ones. A receive that comes upon none meanwhile
+    /// is asked for again, as when they run out.
+    pub(super) fn give_back(&mut self) {
+        let ours = self.ring.is_ours() && self.ring.is_enabled();
+        if !ours || !self.keeps_memory() {
+            return;
+        }
+        if self
+            .ring
+            .inner()
+            .submitter()
+            .unregister_buf_ring(GROUP)
+            .is_err()
+        {
+            return;
+        }
+        // Those that it had filled are taken before the others go.
+        let mut events = std::mem::take(&mut self.ready);
+        self.complete(&mut events);
+        self.ready = events;
+        self.buffers = lend(&self.ring, self.without);
+    }
+
     pub(super) fn accept(&mut self, index: Index) {
         let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         self.begin(index, kind::ACCEPT, |fd| {
