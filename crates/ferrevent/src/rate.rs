@@ -266,12 +266,6 @@ impl Change {
     ) -> Result<(), LimitError> {
         match self {
             Change::Leave | Change::End if slot.is_none() => return Ok(()),
-            Change::End => {
-                if let Some(limited) = slot {
-                    limited.leave();
-                }
-                return Ok(());
-            }
             _ => {}
         }
         let limited = match slot {
@@ -279,6 +273,7 @@ impl Change {
             None => slot.insert(Box::new(Limited::new(limits, token, now)?)),
         };
         let (limits, node) = limited.stay();
+        let limits = &Arc::clone(limits);
         match self {
             Change::Limits(wanted, reset) => {
                 limits.with(|tree| tree.set_limits(node, *wanted, *reset, now))
@@ -290,7 +285,15 @@ impl Change {
                     tree.set_parent(node, Some(group), now)
                 })
             }
-            Change::Leave | Change::End => limits.with(|tree| tree.set_parent(node, None, now)),
+            Change::Leave => limits.with(|tree| tree.set_parent(node, None, now)),
+            Change::End => {
+                limits.with(|tree| {
+                    tree.set_limits(node, RateLimits::NONE, false, now)?;
+                    tree.set_parent(node, None, now)
+                })?;
+                limited.leave();
+                Ok(())
+            }
         }
     }
 }

@@ -1,17 +1,22 @@
-//! Rate limits on real streams: in simulated time on a loop, where the clock
-//! moves only while nobody has anything to do, and in real time on everything.
-//! A number after "tor" is that of what Tor asked of libevent's bufferevents
-//! and never got.
+//! Rate limits on real streams in simulated time, where the clock moves only
+//! while nobody has anything to do; the scenarios have them in real time, on
+//! everything. A number after "tor" is that of what Tor asked of libevent's
+//! bufferevents and never got.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferrevent::limit::{Direction, RateLimit, RateLimits, Share};
+use common::local_pair;
+use ferrevent::filter::{Filter, Pass};
+use ferrevent::limit::{Direction, LimitError, RateLimit, RateLimits, Share};
 use ferrevent::sys::Clock;
-use ferrevent::{BackendKind, Builder, EventLoop, Handler, Stream};
+use ferrevent::{BackendKind, Builder, CloseReason, EventLoop, Handler, RateGroup, Stream};
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
@@ -36,11 +41,16 @@ fn reading(rate: u64) -> RateLimits {
 
 /// Runs a test in simulated time, on a loop on every backend.
 fn in_simulated_time(test: impl Fn(&mut EventLoop)) {
-    for kind in BackendKind::ALL {
+    let simulated = (2..5).map(BackendKind::Simulated);
+    for kind in BackendKind::ALL.iter().copied().chain(simulated) {
         eprintln!("-- loop on {kind}");
-        let builder = Builder::new().backend(*kind).clock(Clock::simulated());
+        let builder = Builder::new().backend(kind).clock(Clock::simulated());
         test(&mut builder.build().unwrap());
     }
+}
+
+fn group(events: &mut EventLoop, limits: RateLimits) -> RateGroup {
+    events.context().rate_group(limits).unwrap()
 }
 
 /// Always has more to send; is put under limits when it opens.
@@ -72,6 +82,14 @@ impl<F: FnMut(&mut Stream<'_>)> Handler for Sink<F> {
     }
 }
 
+/// Puts a source into a group.
+fn source_in(events: &mut EventLoop, group: &RateGroup, share: Share) {
+    let joined = group.clone();
+    let source = Source(move |stream: &mut Stream<'_>| stream.join(&joined, share).unwrap());
+    let sink = Sink(|_: &mut Stream<'_>| ());
+    events.context().pair(source, sink).unwrap();
+}
+
 /// The mean of ten seconds is the rate, but for the burst and a thousandth.
 fn check(moved: u64, rate: u64) {
     let exact = 10 * rate + rate / 50;
@@ -82,7 +100,7 @@ fn check(moved: u64, rate: u64) {
 #[test]
 fn a_stream_sends_at_its_rate() {
     in_simulated_time(|events| {
-        let group = events.context().rate_group(RateLimits::NONE).unwrap();
+        let group = group(events, RateLimits::NONE);
         let joined = group.clone();
         let source = Source(move |stream: &mut Stream<'_>| {
             stream.limit(writing(1_000_000)).unwrap();
@@ -100,7 +118,7 @@ fn a_stream_sends_at_its_rate() {
 #[test]
 fn a_stream_receives_at_its_rate() {
     in_simulated_time(|events| {
-        let group = events.context().rate_group(reading(300_000)).unwrap();
+        let group = group(events, reading(300_000));
         let joined = group.clone();
         let sink = Sink(move |stream: &mut Stream<'_>| {
             stream.join(&joined, Share::default()).unwrap();
@@ -112,4 +130,250 @@ fn a_stream_receives_at_its_rate() {
         events.run_for(TEN_SECONDS).unwrap();
         check(group.moved_bytes(Direction::Read), 300_000);
     });
+}
+
+/// Tor 1: groups in groups, as for all traffic and the relayed part of it.
+#[test]
+fn tor_1_a_group_inside_a_group_keeps_both_limits() {
+    in_simulated_time(|events| {
+        let all = group(events, writing(200_000));
+        let relayed = all.subgroup(writing(40_000), Share::default()).unwrap();
+        let link = relayed.subgroup(writing(10_000), Share::default()).unwrap();
+        for group in [&all, &relayed, &link, &link] {
+            source_in(events, group, Share::default());
+        }
+        events.run_for(TEN_SECONDS).unwrap();
+        let before = [&all, &relayed, &link].map(|group| group.moved_bytes(Direction::Write));
+        events.run_for(3 * TEN_SECONDS).unwrap();
+        for ((group, rate), before) in [(all, 200_000), (relayed, 40_000), (link, 10_000)]
+            .into_iter()
+            .zip(before)
+        {
+            let moved = group.moved_bytes(Direction::Write) - before;
+            let off = moved.abs_diff(30 * rate) as f64 / (30 * rate) as f64;
+            assert!(off <= 0.001, "{moved} bytes in half a minute at {rate}");
+        }
+    });
+}
+
+/// Tor 2: a change of the configuration fills the bucket, or leaves it.
+#[test]
+fn tor_2_a_group_is_set_anew_with_and_without_a_full_bucket() {
+    in_simulated_time(|events| {
+        for reset in [false, true] {
+            let group = group(events, writing(100_000));
+            source_in(events, &group, Share::default());
+            events.run_for(Duration::from_secs(1)).unwrap();
+            let before = group.moved_bytes(Direction::Write);
+            if reset {
+                group.reset(writing(1_000_000));
+            } else {
+                group.set(writing(1_000_000));
+            }
+            events.run_for(Duration::ZERO).unwrap();
+            events.run_for(Duration::ZERO).unwrap();
+            let at_once = group.moved_bytes(Direction::Write) - before;
+            assert_eq!(at_once >= 15_000, reset, "{at_once} bytes at once");
+            events.run_for(TEN_SECONDS).unwrap();
+            let moved = group.moved_bytes(Direction::Write) - before;
+            let expected = 10_000_000 + if reset { 20_000 } else { 0 };
+            assert!(moved.abs_diff(expected) <= 10_000, "{moved} bytes");
+            group.set(writing(100));
+        }
+    });
+}
+
+/// Says every byte twice: the wire carries more than the owner sees.
+struct Twice;
+
+impl Filter for Twice {
+    fn decode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        let n = (pass.available() / 2).min(pass.room());
+        let pairs = pass.source().take_vec(2 * n)?;
+        let once: Vec<u8> = pairs.chunks(2).map(|pair| pair[0]).collect();
+        Ok(pass.target().append(&once)?)
+    }
+
+    fn encode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        let n = pass.available().min(pass.room().div_ceil(2));
+        let once = pass.source().take_vec(n)?;
+        let twice: Vec<u8> = once.iter().flat_map(|byte| [*byte, *byte]).collect();
+        Ok(pass.target().append(&twice)?)
+    }
+}
+
+/// Tor 3: limits are those of the wire, below every filter.
+#[test]
+fn tor_3_the_wire_is_limited_below_the_filters() {
+    in_simulated_time(|events| {
+        let (sends, receives) = (
+            group(events, writing(100_000)),
+            group(events, RateLimits::NONE),
+        );
+        let (out, input) = (sends.clone(), receives.clone());
+        let plain = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&plain);
+        let source = Source(move |stream: &mut Stream<'_>| {
+            stream.add_filter(Box::new(Twice)).unwrap();
+            stream.join(&out, Share::default()).unwrap();
+        });
+        let sink = Counting(count, move |stream: &mut Stream<'_>| {
+            stream.add_filter(Box::new(Twice)).unwrap();
+            stream.join(&input, Share::default()).unwrap();
+        });
+        events.context().pair(source, sink).unwrap();
+        events.run_for(TEN_SECONDS).unwrap();
+        check(sends.moved_bytes(Direction::Write), 100_000);
+        check(receives.moved_bytes(Direction::Read), 100_000);
+        check(2 * plain.load(Ordering::Relaxed), 100_000);
+    });
+}
+
+/// A sink that counts what its owner gets.
+struct Counting<F>(Arc<AtomicU64>, F);
+
+impl<F: FnMut(&mut Stream<'_>)> Handler for Counting<F> {
+    fn opened(&mut self, stream: &mut Stream<'_>) {
+        (self.1)(stream);
+    }
+
+    fn readable(&mut self, stream: &mut Stream<'_>) {
+        let _ = stream.input().clear();
+        self.0.store(stream.received_bytes(), Ordering::Relaxed);
+    }
+}
+
+/// Tor 8: who owns limits is plain. A group lives as long as somebody holds
+/// it or is in it; a stream's own go with it; settings are values, and nobody
+/// frees any.
+#[test]
+fn tor_8_a_group_lives_as_long_as_it_is_held_or_used() {
+    in_simulated_time(|events| {
+        let all = group(events, writing(1_000_000));
+        let inner = all.subgroup(writing(100_000), Share::default()).unwrap();
+        source_in(events, &inner, Share::default());
+        // A handler has a clone of the inner group; nobody has the outer one.
+        drop(all);
+        let watched = inner.clone();
+        drop(inner);
+        events.run_for(TEN_SECONDS).unwrap();
+        check(watched.moved_bytes(Direction::Write), 100_000);
+        // Streams may leave and come back; without limits they are free.
+        let (near, far) = local_pair();
+        let free = Arc::new(AtomicU64::new(0));
+        let source = Source(|stream: &mut Stream<'_>| {
+            stream.limit(writing(1_000)).unwrap();
+            stream.unlimit();
+            assert_eq!(stream.limits(), RateLimits::NONE);
+            assert_eq!(stream.limit_level(Direction::Write), None);
+        });
+        let handle = events.local().adopt(near.into(), source).unwrap();
+        let sink = Counting(Arc::clone(&free), |_: &mut Stream<'_>| ());
+        events.local().adopt(far.into(), sink).unwrap();
+        while free.load(Ordering::Relaxed) < 10_000_000 {
+            events.run_once().unwrap();
+        }
+        handle.join(&watched, Share::default()).unwrap();
+        handle.close();
+        events.run_for(Duration::from_millis(1)).unwrap();
+        assert_eq!(
+            handle.join(&watched, Share::default()),
+            Err(LimitError::Gone)
+        );
+        // A group outlives its loop, and moves nothing then.
+        let other = Builder::new()
+            .build()
+            .unwrap()
+            .context()
+            .rate_group(writing(700));
+        assert_eq!(other.unwrap().limits(), writing(700));
+    });
+}
+
+/// Tor 11: shares and priorities, on streams that move bytes.
+#[test]
+fn tor_11_shares_and_priorities_are_kept() {
+    in_simulated_time(|events| {
+        let all = group(events, writing(1_000_000));
+        let share = |weight, priority| Share { weight, priority };
+        let mut parts = Vec::new();
+        for share in [share(1, 0), share(3, 0), share(1, 1)] {
+            let part = all.subgroup(RateLimits::NONE, share).unwrap();
+            source_in(events, &part, Share::default());
+            parts.push(part);
+        }
+        events.run_for(TEN_SECONDS).unwrap();
+        check(all.moved_bytes(Direction::Write), 1_000_000);
+        let moved = |part: usize| parts[part].moved_bytes(Direction::Write) as f64;
+        assert!((moved(0) / 2_500_000.0 - 1.0).abs() < 0.02, "{}", moved(0));
+        assert!((moved(1) / 7_500_000.0 - 1.0).abs() < 0.02, "{}", moved(1));
+        assert!(moved(2) <= 20_000.0, "{} where nothing is left", moved(2));
+    });
+}
+
+/// Tor 11: nobody is woken to fill buckets; a stream that has nothing to move
+/// costs nothing, however empty its bucket is.
+#[test]
+fn tor_11_an_idle_stream_with_limits_is_not_woken() {
+    in_simulated_time(|events| {
+        let group = group(events, RateLimits::both(limit(1_000_000)));
+        let both = [group.clone(), group.clone()].map(|group| {
+            move |stream: &mut Stream<'_>| {
+                stream.limit(RateLimits::both(limit(500_000))).unwrap();
+                stream.join(&group, Share::default()).unwrap();
+                // Enough to empty every bucket.
+                let _ = stream.write(&[1; 50_000]);
+            }
+        });
+        let [one, other] = both.map(Sink);
+        events.context().pair(one, other).unwrap();
+        events.run_for(Duration::from_secs(1)).unwrap();
+        assert_eq!(group.moved_bytes(Direction::Read), 100_000);
+        let turns = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&turns);
+        events.before_wait(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        events.run_for(Duration::from_secs(1000)).unwrap();
+        let turns = turns.load(Ordering::Relaxed);
+        assert!(turns <= 4, "{turns} turns in a thousand idle seconds");
+    });
+}
+
+/// Tor 11: the bytes that the kernel has taken and not sent can be read, and
+/// so can every bucket.
+#[test]
+fn tor_11_the_kernels_unsent_bytes_and_the_levels_are_readable() {
+    for kind in BackendKind::ALL {
+        let mut events = Builder::new().backend(*kind).build().unwrap();
+        let (near, far) = local_pair();
+        let seen = Arc::new(Mutex::new(None));
+        let own = Arc::clone(&seen);
+        struct Writes(Arc<Mutex<Option<(io::Result<Option<u64>>, Option<u64>)>>>);
+        impl Handler for Writes {
+            fn opened(&mut self, stream: &mut Stream<'_>) {
+                stream.limit(writing(50_000_000)).unwrap();
+                stream.tell_sent(true);
+                let _ = stream.write(&[1; 5000]);
+            }
+            fn readable(&mut self, _: &mut Stream<'_>) {}
+            fn sent(&mut self, stream: &mut Stream<'_>) {
+                let level = stream.limit_level(Direction::Write);
+                *self.0.lock().unwrap() = Some((stream.unsent_bytes(), level));
+            }
+            fn closed(&mut self, _: &mut Stream<'_>, _: CloseReason) {}
+        }
+        let _handle = events.local().adopt(near.into(), Writes(own)).unwrap();
+        while seen.lock().unwrap().is_none() {
+            events.run_once().unwrap();
+        }
+        let (unsent, level) = seen.lock().unwrap().take().unwrap();
+        let unsent = unsent.unwrap();
+        if cfg!(target_os = "linux") {
+            // Of a unix socket it counts the kernel's own overhead, too.
+            assert!(unsent.is_some_and(|bytes| bytes >= 5000), "{unsent:?}");
+        }
+        assert!(level.is_some_and(|level| level >= 995_000), "{level:?}");
+        drop(far);
+    }
 }

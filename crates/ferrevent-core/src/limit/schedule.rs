@@ -8,7 +8,7 @@
 //! while, and holds up nobody beside it.
 
 use super::lane::{Place, steps};
-use super::{Direction, NodeId, Tree};
+use super::{Direction, NodeId, RateLimit, Tree};
 use crate::timer::Tick;
 
 /// How long a bucket that ran low is left to fill, unless the burst is less:
@@ -92,7 +92,7 @@ impl<T: Copy> Tree<T> {
     /// # let one = tree.add_member(1, None, limits, Share::default(), Tick(0))?;
     /// tree.spent(one, Direction::Read, 150, Tick(0));
     /// assert_eq!(tree.ask(one, Direction::Read, 1, Tick(0)), 0);
-    /// assert_eq!(tree.wake_at(), Some(Tick(51_000)));
+    /// assert_eq!(tree.wake_at(), Some(Tick(60_000)));
     /// # Ok::<(), ferrevent_core::limit::LimitError>(())
     /// ```
     pub fn spent(&mut self, id: NodeId, direction: Direction, bytes: u64, now: Tick) {
@@ -361,7 +361,7 @@ impl<T: Copy> Tree<T> {
             };
             let limit = bucket.limit();
             let even = in_time(limit.rate(), ROUND) / u64::from(lane.busy.max(1));
-            turn = turn.min(even.max(TURN)).min(enough(limit.burst()));
+            turn = turn.min(even.max(TURN)).min(self.enough(index, limit));
         }
         turn.max(1)
     }
@@ -399,23 +399,28 @@ impl<T: Copy> Tree<T> {
             .retag(index, before, after, share);
     }
 
-    /// Lets a node sleep until its bucket holds this turn; one that several
-    /// wait for, until it has had its rest, if it has room for that.
+    /// Lets a node sleep until its bucket holds this turn, and until it has
+    /// had its rest, if it has room for that: many small turns are served in
+    /// one go.
     fn sleep(&mut self, index: u32, direction: Direction, turn: u64) {
         let Some(bucket) = &self.lane(index, direction).bucket else {
             return;
         };
         let limit = bucket.limit();
-        let several = self.lane(index, direction).busy > 1;
-        let bytes = if several {
-            turn.max(in_time(limit.rate(), REST).min(enough(limit.burst())))
-        } else {
-            turn
-        };
+        let rest = in_time(limit.rate(), REST).min(self.enough(index, limit));
+        let bytes = turn.max(rest);
         let until = bucket.holds_at(bytes);
         self.dequeue(index, direction);
         self.lane_mut(index, direction).place = Place::Asleep { until, bytes };
         self.sleepers[direction as usize].insert((until, index));
+    }
+
+    /// The most that is waited for in a bucket: there must be room left for
+    /// what comes in while whoever waits is late. A member waits for its own
+    /// bucket and then for those above it, so a group's waits are shorter.
+    fn enough(&self, index: u32, limit: RateLimit) -> u64 {
+        let part = if self.is_member(index) { 2 } else { 4 };
+        (limit.burst() / part).max(1)
     }
 
     /// Whether there was anything to give back.
@@ -462,10 +467,4 @@ impl<T: Copy> Tree<T> {
 fn in_time(rate: u64, micros: u64) -> u64 {
     let bytes = u128::from(rate) * u128::from(micros) / 1_000_000;
     u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-/// The most that is waited for in a bucket of this size: there must be room
-/// left for what comes in while whoever waits is late.
-fn enough(burst: u64) -> u64 {
-    (burst / 2).max(1)
 }
