@@ -91,5 +91,7 @@ int main(int argc, char **argv) {
     if (!base || !limit) die("rate or burst");
     group = bufferevent_rate_limit_group_new(base, limit);
     if (!group || !evconnlistener_new(base, accepted, base, 0, BACKLOG, listen_on(argv[2]))) die("listener");
+    puts("listening");
+    fflush(stdout);
     return event_base_dispatch(base);
 }

@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seen: 0,
         count: Rc::clone(&count),
     })?;
+    println!("listening");
     Ok(events.run()?)
 }
 

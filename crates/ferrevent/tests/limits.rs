@@ -349,7 +349,8 @@ fn tor_11_the_kernels_unsent_bytes_and_the_levels_are_readable() {
         let (near, far) = local_pair();
         let seen = Arc::new(Mutex::new(None));
         let own = Arc::clone(&seen);
-        struct Writes(Arc<Mutex<Option<(io::Result<Option<u64>>, Option<u64>)>>>);
+        type Seen = Option<(io::Result<Option<u64>>, Option<u64>)>;
+        struct Writes(Arc<Mutex<Seen>>);
         impl Handler for Writes {
             fn opened(&mut self, stream: &mut Stream<'_>) {
                 stream.limit(writing(50_000_000)).unwrap();

@@ -17,6 +17,7 @@ const C_PROGRAMS: &[&str] = &[
     "libevent_event",
     "libevent_ssl",
     "libuv",
+    "paced_libevent",
     "buffers_evbuffer",
     "timers_libevent",
     "wakes_libevent",

@@ -15,6 +15,8 @@ pub(crate) enum Work {
     Load(Load),
     /// Connections are held, and the server's memory is looked at.
     Idle(Idle),
+    /// Connections share a rate, under a load that goes as fast as it can.
+    Paced(Paced),
     /// Programs that measure themselves and print a line for each figure.
     Programs(Suite),
 }
@@ -30,6 +32,17 @@ pub(crate) struct Load {
     pub(crate) conns: usize,
     /// Bytes of a message.
     pub(crate) size: usize,
+}
+
+/// Connections under a rate limit.
+#[derive(Clone, Copy)]
+pub(crate) struct Paced {
+    /// Which way the bytes go.
+    pub(crate) mode: Mode,
+    /// How many share the rate.
+    pub(crate) conns: usize,
+    /// Bytes a second, of all.
+    pub(crate) rate: u64,
 }
 
 /// Connections that do nothing after one exchange.
@@ -121,6 +134,10 @@ pub(crate) fn all() -> Vec<Cell> {
         name,
         work: Work::Idle(Idle { wire, conns, size }),
     };
+    let paced = |name, mode, rate, conns| Cell {
+        name,
+        work: Work::Paced(Paced { mode, conns, rate }),
+    };
     let programs = |name, suite| Cell {
         name,
         work: Work::Programs(suite),
@@ -152,6 +169,23 @@ pub(crate) fn all() -> Vec<Cell> {
         load("tls-pump-10", Tls, Pump, 1, 10),
         load("tls-echo-64x50", Tls, Echo, 64, 50),
         idle("tls-idle-64", Tls, 64, 5_000),
+        paced("rate-pump-10k-1", Pump, 10_000, 1),
+        paced("rate-pump-100k-1", Pump, 100_000, 1),
+        paced("rate-pump-1m-1", Pump, 1_000_000, 1),
+        paced("rate-pump-100m-1", Pump, 100_000_000, 1),
+        paced("rate-pump-1g-1", Pump, 1_000_000_000, 1),
+        paced("rate-pump-100k-10", Pump, 100_000, 10),
+        paced("rate-pump-100m-10", Pump, 100_000_000, 10),
+        paced("rate-pump-10m-1000", Pump, 10_000_000, 1000),
+        paced("rate-pump-100m-1000", Pump, 100_000_000, 1000),
+        paced("rate-sink-10k-1", Sink, 10_000, 1),
+        paced("rate-sink-100k-1", Sink, 100_000, 1),
+        paced("rate-sink-1m-1", Sink, 1_000_000, 1),
+        paced("rate-sink-100m-1", Sink, 100_000_000, 1),
+        paced("rate-sink-1g-1", Sink, 1_000_000_000, 1),
+        paced("rate-sink-100m-10", Sink, 100_000_000, 10),
+        paced("rate-sink-10m-1000", Sink, 10_000_000, 1000),
+        paced("rate-sink-100m-1000", Sink, 100_000_000, 1000),
         programs("timers", Suite::Timers),
         programs("buffers", Suite::Buffers),
         programs("wakes", Suite::Wakes),
@@ -164,6 +198,7 @@ impl Work {
         match self {
             Self::Load(load) => Some(load.wire),
             Self::Idle(idle) => Some(idle.wire),
+            Self::Paced(_) => Some(Wire::Tcp),
             Self::Programs(_) => None,
         }
     }
@@ -172,7 +207,7 @@ impl Work {
     /// timers' program takes a quarter of a minute and averages inside itself.
     pub(crate) fn rounds(self, asked: usize) -> usize {
         match self {
-            Self::Idle(_) => asked.min(3),
+            Self::Idle(_) | Self::Paced(_) => asked.min(3),
             Self::Programs(Suite::Timers | Suite::Buffers) => asked.min(5),
             Self::Load(_) | Self::Programs(Suite::Wakes) => asked,
         }

@@ -21,6 +21,8 @@ enum Bound {
     AtLeast(f64, &'static str),
     /// The figure itself is at most this.
     Absolute(f64),
+    /// The rate is this, but for so great a part of it.
+    Near(f64, f64),
 }
 
 const OURS: &str = "ferrevent";
@@ -145,6 +147,13 @@ const LIMITS: &[Limit] = &[
         Metric::Cost,
         Bound::AtMost(1.0, "libevent"),
     ),
+    limit(&["rate-*"], Metric::Cost, Bound::AtMost(1.0, "libevent")),
+    near(&["rate-*-10k-*"], 1e4, 0.03),
+    near(&["rate-*-100k-*"], 1e5, 0.01),
+    near(&["rate-*-1m-*"], 1e6, 0.01),
+    near(&["rate-*-10m-*"], 1e7, 0.01),
+    near(&["rate-*-100m-*"], 1e8, 0.01),
+    near(&["rate-*-1g-*"], 1e9, 0.03),
     limit(
         &["wakes"],
         Metric::Cost,
@@ -208,13 +217,21 @@ impl Limit {
     }
 
     fn judge(&self, series: &Series) -> Option<Judgement> {
-        let deviation = series.deviation(self.metric).unwrap_or(0.0);
+        let deviation = match self.bound {
+            // It is to be a number, not a peer's.
+            Bound::Near(..) => 0.0,
+            _ => series.deviation(self.metric).unwrap_or(0.0),
+        };
         let what = match self.metric {
             Metric::Cost => "cost",
             Metric::Rate => "throughput",
             Metric::P99 => "99th percentile",
         };
         let whose = if self.of == POOL { "one worker's " } else { "" };
+        let own = || {
+            let figures = series.samples(self.of)?.iter();
+            Summary::new(figures.filter_map(|sample| self.metric.of(sample)))
+        };
         let (value, bound, sign, limit) = match self.bound {
             Bound::AtMost(bound, peer) => (
                 series.ratios(self.of, peer, self.metric)?.median,
@@ -228,15 +245,18 @@ impl Limit {
                 -1.0,
                 format!("{whose}{what} ≥ {bound:.2} of {peer}"),
             ),
-            Bound::Absolute(bound) => {
-                let figures = series.samples(self.of)?.iter();
-                (
-                    Summary::new(figures.filter_map(|sample| self.metric.of(sample)))?.median,
-                    bound,
-                    1.0,
-                    format!("{whose}{what} ≤ {bound:.0} {}", series.unit.shown().0),
-                )
-            }
+            Bound::Absolute(bound) => (
+                own()?.median,
+                bound,
+                1.0,
+                format!("{whose}{what} ≤ {bound:.0} {}", series.unit.shown().0),
+            ),
+            Bound::Near(rate, part) => (
+                (own()?.median / rate - 1.0).abs(),
+                part,
+                1.0,
+                format!("off the rate by ≤ {:.0} %", part * 100.0),
+            ),
         };
         Some(Judgement {
             limit,
@@ -267,6 +287,10 @@ const fn limit(series: &'static [&'static str], metric: Metric, bound: Bound) ->
         metric,
         bound,
     }
+}
+
+const fn near(series: &'static [&'static str], rate: f64, part: f64) -> Limit {
+    limit(series, Metric::Rate, Bound::Near(rate, part))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub(crate) fn measure(
             let sample = match cell.work {
                 Work::Load(load) => under_load(place, options, load, &endpoint, &running),
                 Work::Idle(idle) => held(place, idle, &endpoint, running),
-                Work::Programs(_) => continue,
+                Work::Paced(_) | Work::Programs(_) => continue,
             };
             let sample = sample.map_err(|error| format!("{}: {error}", server.peer))?;
             match peers.iter_mut().find(|(name, _)| *name == peer.name) {
@@ -148,7 +148,7 @@ fn held(place: &Place, idle: Idle, endpoint: &Endpoint, server: Running) -> Resu
     })
 }
 
-fn generator(place: &Place, wire: Wire, mode: &str, endpoint: &Endpoint) -> Command {
+pub(super) fn generator(place: &Place, wire: Wire, mode: &str, endpoint: &Endpoint) -> Command {
     let (name, more): (_, &[&str]) = match wire {
         Wire::Tcp | Wire::Unix => ("generator", &[]),
         Wire::Tls => ("generator_tls", &[build::CERTIFICATE]),

@@ -6,6 +6,7 @@ mod chart;
 mod limits;
 mod load;
 mod options;
+mod paced;
 mod peers;
 mod process;
 mod report;
@@ -89,6 +90,9 @@ fn measure(place: &Place, options: &Options, cell: &Cell) -> Result<Vec<Series>,
     match cell.work {
         Work::Load(_) | Work::Idle(_) => {
             load::measure(place, options, cell, rounds).map(|series| vec![series])
+        }
+        Work::Paced(paced) => {
+            paced::measure(place, options, cell, paced, rounds).map(|series| vec![series])
         }
         Work::Programs(suite) => suite::measure(place, options, cell.name, suite, rounds),
     }

@@ -104,7 +104,7 @@ impl Peer {
         let (service, idle) = match work {
             Work::Load(load) => (load.mode.service(), false),
             Work::Idle(_) => ("echo", true),
-            Work::Programs(_) => return None,
+            Work::Paced(_) | Work::Programs(_) => return None,
         };
         let tls = work.wire()? == Wire::Tls;
         if (idle && !self.idle) || (tls && !self.tls) || (!tls && !self.plain) {
@@ -179,6 +179,22 @@ pub(crate) fn name(text: &str) -> Option<&'static str> {
     servers
         .chain([LIBEVENT, LIBEVENT_AGAIN])
         .find(|name| *name == text)
+}
+
+/// The programs of the paced cells; the first is the reference, the second the same again.
+pub(crate) fn paced() -> Vec<Invocation> {
+    let run = |peer, binary, args: &[&str]| Invocation {
+        peer,
+        binary,
+        args: args.iter().map(|&text| text.to_owned()).collect(),
+    };
+    let ours = Binary::Example("paced");
+    vec![
+        run(LIBEVENT, Binary::C("paced_libevent"), &[]),
+        run(LIBEVENT_AGAIN, Binary::C("paced_libevent"), &[]),
+        run("ferrevent", ours, &[]),
+        run("ferrevent-uring", ours, &["uring"]),
+    ]
 }
 
 /// The programs of a suite; the first is the reference, the second the same again.

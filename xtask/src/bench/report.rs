@@ -130,6 +130,7 @@ fn rate(unit: Unit, rate: Option<Summary>) -> String {
     };
     match unit {
         Unit::CpuPerGigabyte => format!("{:.2} GB/s", rate.median / 1e9),
+        Unit::CpuPerSecond => format!("{:.2} kB/s", rate.median / 1e3),
         _ => format!("{:.1} k/s", rate.median / 1e3),
     }
 }
@@ -161,6 +162,10 @@ result nearer to its limit than that is *undecided*.
 The peers: libevent 2.1's bufferevents and its bare events, libuv with an allocation for each read
 and with one shared slab and `uv_try_write`, tokio on one thread with a 64 KiB buffer for each
 connection (4 KiB in the idle cells). Where there is no floor, libevent is the reference.
+
+Under a rate limit (`rate-*`) every connection goes as fast as it may, alone or in one group; the
+burst is a tenth of a second of the rate, and libevent's tick 50 ms. After two seconds four count,
+from the beginning of one movement to that of another; the cost is the CPU time in a second.
 
 With TLS everybody speaks version 1.3 with AES-128-GCM and X25519, shows the same ECDSA P-256
 certificate and resumes nothing; the load checks that it is so. The peers are libevent's

@@ -36,15 +36,18 @@ pub(crate) enum Unit {
     CpuPerGigabyte,
     /// Memory of the server, for one connection.
     BytesPerConnection,
+    /// CPU time of the server, in one second.
+    CpuPerSecond,
     /// Time, for one of what the name says.
     Nanoseconds,
 }
 
 impl Unit {
-    const NAMES: [(Self, &str); 4] = [
+    const NAMES: [(Self, &str); 5] = [
         (Self::CpuPerRequest, "cpu_ns/request"),
         (Self::CpuPerGigabyte, "cpu_ns/GB"),
         (Self::BytesPerConnection, "B/connection"),
+        (Self::CpuPerSecond, "cpu_ns/s"),
         (Self::Nanoseconds, "ns"),
     ];
 
@@ -68,6 +71,7 @@ impl Unit {
             Self::CpuPerRequest => ("µs/request", 1e3),
             Self::CpuPerGigabyte => ("ms/GB", 1e6),
             Self::BytesPerConnection => ("B/connection", 1.0),
+            Self::CpuPerSecond => ("ms/s", 1e6),
             Self::Nanoseconds => ("ns", 1.0),
         }
     }
