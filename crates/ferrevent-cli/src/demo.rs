@@ -199,7 +199,7 @@ fn clients(options: &Options, to: &Address) -> Result<Rc<RefCell<Tally>>, String
             .map_err(|error| error.to_string())?;
         if live::is_wanted() {
             let tally = tally.borrow();
-            line.draw(tally.live, tally.checked, tally.sent);
+            line.draw(tally.live, tally.checked, tally.sent, None);
         }
     }
     live::Line::clear();

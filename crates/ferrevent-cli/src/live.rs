@@ -25,17 +25,31 @@ impl Line {
         }
     }
 
-    /// Draws the line over the one before.
-    pub(crate) fn draw(&mut self, connections: usize, inward: u64, outward: u64) {
+    /// Draws the line over the one before; `levels` tells how full the buckets
+    /// of the limit are, in hundredths.
+    pub(crate) fn draw(
+        &mut self,
+        connections: usize,
+        inward: u64,
+        outward: u64,
+        levels: Option<[Option<u64>; 2]>,
+    ) {
         let seconds = self.drawn.elapsed().as_secs_f64().max(0.001);
         let rate = |now: u64, before: u64| per_second(now.saturating_sub(before), seconds);
-        let text = format!(
+        let mut text = format!(
             "\r\x1b[K{connections} connections  in {}/s  out {}/s  total {} + {}",
             rate(inward, self.bytes.0),
             rate(outward, self.bytes.1),
             amount(inward as f64),
             amount(outward as f64),
         );
+        if let Some([up, down]) = levels {
+            let level = |level: Option<u64>| match level {
+                Some(level) => format!("{level} %"),
+                None => "free".to_owned(),
+            };
+            text.push_str(&format!("  left up {}, down {}", level(up), level(down)));
+        }
         // A terminal that is gone is no reason to stop.
         let _ = io::stderr().write_all(text.as_bytes());
         self.drawn = Instant::now();

@@ -106,6 +106,11 @@ impl Handler for Front {
             .peer_addr()
             .map_or_else(|| "unix".into(), |peer| peer.to_string());
         self.id = self.relay.opened(stream.handle());
+        if self.relay.rates().limit(stream).is_err() {
+            // Four billion are limited already: none may do without.
+            stream.close();
+            return;
+        }
         let Some(session) = self.tls.accept() else {
             self.join(stream);
             return;

@@ -10,6 +10,7 @@ mod limits;
 mod limits;
 mod listen;
 mod options;
+mod rate;
 mod reason;
 #[cfg(target_os = "linux")]
 mod service;
@@ -21,6 +22,7 @@ mod tls;
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ferrevent::{Address, Context, Trouble};
 
@@ -30,6 +32,7 @@ use crate::log::{Event, Log};
 use connection::Front;
 use every::every;
 use listen::Listen;
+use rate::Rates;
 use service::Service;
 
 pub(crate) use options::Options;
@@ -110,6 +113,8 @@ impl Relay {
     /// system chose.
     pub(crate) fn listen(&self, context: &mut Context<'_>) -> Result<Vec<String>, String> {
         let shared = &self.0;
+        let rates = Rates::new(&shared.options.rate, context)?;
+        *lock(&shared.rates) = Arc::new(rates);
         let own = self.clone();
         let listening = shared.options.listen.open(
             context,
@@ -226,7 +231,8 @@ impl Relay {
             let (relay, mut line) = (self.clone(), live::Line::new());
             every(context, live::PERIOD, move |context| {
                 let totals = relay.totals(context);
-                line.draw(totals.live, totals.bytes.0, totals.bytes.1);
+                let levels = relay.rates().levels();
+                line.draw(totals.live, totals.bytes.0, totals.bytes.1, levels);
             })?;
         }
         let service = &self.0.service;

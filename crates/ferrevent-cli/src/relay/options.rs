@@ -8,6 +8,7 @@ use ferrevent::{Address, BackendKind, Builder, ListenOptions, StreamConfig};
 
 use super::IDLE_CHECKS;
 use super::listen::Listen;
+use super::rate;
 use super::tls;
 use crate::log;
 
@@ -41,6 +42,8 @@ pub(crate) struct Options {
     pub(super) tls: tls::Options,
     #[command(flatten)]
     pub(super) capacity: Capacity,
+    #[command(flatten)]
+    pub(super) rate: rate::Options,
     #[command(flatten)]
     pub(super) log: log::Options,
 }
@@ -114,6 +117,7 @@ impl Options {
             },
             tls: tls::Options::default(),
             capacity: Capacity::default(),
+            rate: rate::Options::default(),
             log: log::Options::default(),
         }
     }
@@ -182,6 +186,7 @@ Examples:
   ferrevent relay 127.0.0.1:8080 example.org:80
   ferrevent relay unix:/run/app.sock 127.0.0.1:3000 --idle-timeout 5m
   ferrevent relay :443 127.0.0.1:8080 --listen-tls cert.pem key.pem
+  ferrevent relay :8080 127.0.0.1:80 --rate 10MB/s --rate-per-ip up=1MB/s,down=2MB/s
   ferrevent relay --check :443 10.0.0.7:443 --max-connections 5000
 
 SIGTERM drains, a second one ends at once. --help tells more of each option.";
@@ -198,6 +203,8 @@ Examples:
       TLS before a plain server, as stunnel does.
   ferrevent relay 127.0.0.1:8080 example.org:443 --connect-tls
       A plain port before a TLS server, whose certificate is checked.
+  ferrevent relay :8080 127.0.0.1:80 --rate 10MB/s --rate-per-ip up=1MB/s,down=2MB/s
+      No faster than that, whoever asks.
   ferrevent relay systemd: 10.0.0.7:443 --log-format json
       Under systemd, which opens the socket and is told of readiness.
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use ferrevent::{Allowance, Context, Handle, ListenerId, Stream, StreamConfig};
 
 use super::options::Options;
+use super::rate::{self, Rates};
 use super::reason::End;
 use super::service::Service;
 use super::tls::Tls;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) service: Service,
     pub(super) log: Mutex<Log>,
     tls: Mutex<Arc<Tls>>,
+    pub(super) rates: rate::Kept,
     pub(super) started: Instant,
     pub(super) allowance: Option<Allowance>,
     pub(super) state: Mutex<State>,
@@ -69,6 +71,7 @@ impl Relay {
             service,
             log: Mutex::new(log),
             tls: Mutex::default(),
+            rates: rate::Kept::default(),
             started: Instant::now(),
             allowance: options.capacity.max_connections.map(Allowance::new),
             state: Mutex::default(),
@@ -101,6 +104,11 @@ impl Relay {
 
     pub(super) fn tls(&self) -> Arc<Tls> {
         Arc::clone(&lock(&self.0.tls))
+    }
+
+    /// The limits of its connections.
+    pub(super) fn rates(&self) -> Arc<Rates> {
+        Arc::clone(&lock(&self.0.rates))
     }
 
     /// A connection begins: its number.

@@ -12,6 +12,7 @@ mod capacity;
 mod check;
 mod logs;
 mod manual;
+mod rate;
 mod service;
 mod streams;
 mod tls;
