@@ -25,6 +25,9 @@ pub(crate) struct Stack {
     pub(crate) deaf: bool,
     /// The owner is to be told when all it wrote has gone.
     pub(crate) owes_writable: bool,
+    /// The one filter there is had nothing to do the last time, and nothing
+    /// was left with it.
+    rests: bool,
 }
 
 struct Layer {
@@ -78,6 +81,7 @@ impl Stack {
             mute: false,
             deaf: false,
             owes_writable: false,
+            rests: false,
         }
     }
 
@@ -90,6 +94,7 @@ impl Stack {
         output: &mut Buffer,
         in_flight: bool,
     ) {
+        self.rests = false;
         output.unfreeze(End::Front);
         let (up, down) = match self.layers.last_mut() {
             Some(top) => (&mut top.up, &mut top.down),
@@ -149,6 +154,7 @@ impl Stack {
 
     /// Lets every filter put out what it holds.
     pub(crate) fn flush(&mut self) {
+        self.rests = false;
         if let Some(top) = self.layers.last_mut() {
             top.flush = true;
         }
@@ -185,6 +191,7 @@ impl Stack {
 
     /// As [`find`](Self::find), to be changed.
     pub(crate) fn find_mut<F: Filter>(&mut self) -> Option<&mut F> {
+        self.rests = false;
         self.layers
             .iter_mut()
             .rev()
@@ -195,6 +202,9 @@ impl Stack {
     /// filter fails.
     pub(crate) fn run(&mut self, mut ends: Ends<'_>) -> Outcome {
         let mut outcome = Outcome::default();
+        if self.rests && self.has_nothing(&ends) {
+            return outcome;
+        }
         let (before_in, before_out) = (ends.input.len(), ends.output.len());
         loop {
             match self.pass(&mut ends) {
@@ -208,7 +218,17 @@ impl Stack {
         }
         outcome.decoded = ends.input.len() - before_in;
         outcome.encoded = before_out - ends.output.len();
+        self.rests = outcome.failure.is_none() && self.has_nothing(&ends) && self.has_room();
         outcome
+    }
+
+    /// Whether there is one filter only, and nothing to give to it.
+    fn has_nothing(&self, ends: &Ends<'_>) -> bool {
+        self.layers.len() == 1
+            && self.wire_in.is_empty()
+            && ends.output.is_empty()
+            && !self.wire_ended
+            && !ends.output_last
     }
 
     /// After a failure: what the filters still have to say to the peer.

@@ -81,12 +81,17 @@ impl Records {
 
 trait Process {
     type Data;
+    /// Whether something is ready to be sent.
+    fn wants_write(&self) -> bool;
     fn process<'c, 'i>(&'c mut self, records: &'i mut [u8])
     -> UnbufferedStatus<'c, 'i, Self::Data>;
 }
 
 impl Process for UnbufferedClientConnection {
     type Data = ClientConnectionData;
+    fn wants_write(&self) -> bool {
+        (**self).wants_write()
+    }
     fn process<'c, 'i>(
         &'c mut self,
         records: &'i mut [u8],
@@ -97,6 +102,9 @@ impl Process for UnbufferedClientConnection {
 
 impl Process for UnbufferedServerConnection {
     type Data = ServerConnectionData;
+    fn wants_write(&self) -> bool {
+        (**self).wants_write()
+    }
     fn process<'c, 'i>(
         &'c mut self,
         records: &'i mut [u8],
@@ -112,9 +120,11 @@ fn receive<P: Process>(
     own: &mut Buffer,
 ) -> Result<Progress, rustls::Error> {
     let mut progress = Progress::default();
+    let mut only_traffic = true;
     loop {
         let status = connection.process(&mut records[progress.used..]);
         let mut used = status.discard;
+        only_traffic &= matches!(status.state, Ok(ConnectionState::ReadTraffic(_)));
         let blocked = match status.state? {
             ConnectionState::ReadTraffic(mut traffic) => {
                 while let Some(record) = traffic.next_record() {
@@ -140,7 +150,9 @@ fn receive<P: Process>(
             _ => true,
         };
         progress.used += used;
-        if blocked {
+        // Behind the last byte of mere traffic there is nothing to be told.
+        let over = only_traffic && progress.used == records.len() && !connection.wants_write();
+        if blocked || over {
             return Ok(progress);
         }
     }

@@ -19,8 +19,9 @@ const HEADER: usize = 5;
 /// The longest record's payload, RFC 8446 section 5.2 and RFC 5246 section
 /// 6.2.3: 2^14 bytes, and 2,048 for the cipher's own.
 const LONGEST: usize = (1 << 14) + 2048;
-/// The records that are sent are cut so that four fill a block.
-const RECORD: usize = 16 * 1024;
+/// The most of the owner's bytes in a record, RFC 8446 section 5.1: what is
+/// written by 16 or 64 KiB, as most is, goes into whole ones.
+const PLAIN: usize = 1 << 14;
 /// What TLS 1.3 adds to a record: header, type, tag.
 const OVERHEAD_13: usize = HEADER + 1 + 16;
 /// And TLS 1.2, at most: header, nonce, tag.
@@ -272,13 +273,19 @@ impl Session {
     /// How long the record behind the first bytes is; none if that has not
     /// come.
     fn next_record(pass: &mut Pass<'_>, skip: usize) -> io::Result<Option<usize>> {
-        let mut head = vec![0; skip + HEADER];
-        let got = pass.source().copy_out(&mut head)?;
-        if got < skip + HEADER {
+        let end = skip + HEADER;
+        if pass.available() < end {
             return Ok(None);
         }
-        let len = usize::from(u16::from_be_bytes([head[skip + 3], head[skip + 4]]));
-        Ok(Some(HEADER + len))
+        let (high, low) = match pass.chunk().get(end - 2..end) {
+            Some(len) => (len[0], len[1]),
+            None => {
+                let mut head = vec![0; end];
+                pass.source().copy_out(&mut head)?;
+                (head[end - 2], head[end - 1])
+            }
+        };
+        Ok(Some(HEADER + usize::from(u16::from_be_bytes([high, low]))))
     }
 
     fn send(&mut self, what: Sending<'_>, target: &mut Buffer, room: usize) -> io::Result<bool> {
@@ -296,7 +303,7 @@ impl Session {
             Some(ProtocolVersion::TLSv1_3) => OVERHEAD_13,
             _ => OVERHEAD_12,
         };
-        let most = pass.available().min(RECORD - overhead);
+        let most = pass.available().min(PLAIN);
         let (source, target) = pass.both();
         if source.chunk().len() < most.min(GATHER) {
             source.make_contiguous(most)?;
