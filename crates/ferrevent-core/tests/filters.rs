@@ -10,7 +10,7 @@ use std::io;
 use ferrevent_core::filter::{Filter, Pass};
 use ferrevent_core::stream::{Machine, StreamEvent};
 use ferrevent_core::timer::Tick;
-use ferrevent_models::stream::{Layer, World};
+use ferrevent_models::stream::{Layer, World, every_trip};
 use proptest::prelude::*;
 use random::{actions, config, endings};
 
@@ -96,4 +96,25 @@ fn a_goodbye_counts_though_the_wire_was_gone_before_it_was_received() {
         };
         assert_eq!(reason.is_clean(), says_goodbye, "{reason}");
     }
+}
+
+/// Watermarks, pauses, sips, pieces and kernels of every kind, in simulated
+/// time: nothing stands still longer than the network and the pauses have it.
+#[test]
+fn a_transfer_takes_at_most_twice_as_long_as_it_has_to() {
+    let stacks: &[&[Layer]] = &[
+        &[],
+        &[Layer::Xor(5)],
+        &[Layer::Hello, Layer::Frames],
+        &[Layer::Frames, Layer::Hello, Layer::Stutter],
+    ];
+    every_trip(60, |trip| {
+        for stack in stacks {
+            trip.make(|_, machine| {
+                for layer in *stack {
+                    machine.add_filter(Tick(0), layer.filter()).unwrap();
+                }
+            });
+        }
+    });
 }

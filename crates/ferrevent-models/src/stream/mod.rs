@@ -4,12 +4,14 @@
 
 mod action;
 mod layers;
+mod trip;
 mod world;
 
 use crate::choices::{Choices, perform};
 
 pub use action::Action;
 pub use layers::Layer;
+pub use trip::{Kernel, Trip, every_trip};
 pub use world::World;
 
 /// Does the actions that the bytes are. The first bytes decide whether there

@@ -50,7 +50,7 @@ enum Told {
 }
 
 /// The bytes of every stream: a function of their position.
-fn byte(side: usize, position: u64) -> u8 {
+pub(super) fn byte(side: usize, position: u64) -> u8 {
     let mixed = (position + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     (mixed as u8) ^ (side as u8 * 0x55)
 }
