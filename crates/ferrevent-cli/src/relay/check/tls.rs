@@ -1,7 +1,6 @@
 //! Whether certificates and keys can be used, and whether the upstream's
 //! holds: it is shaken hands with once.
 
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -143,7 +142,7 @@ fn look(what: &str, pair: &Pair<'_>, report: &mut Report) -> Option<Inspected> {
 #[cfg(unix)]
 fn exposed(what: &str, key: &Path, report: &mut Report) {
     use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(key).is_ok_and(|it| it.permissions().mode() & 0o007 != 0) {
+    if std::fs::metadata(key).is_ok_and(|it| it.permissions().mode() & 0o007 != 0) {
         report.warning(
             what,
             format!("{0} can be read by everyone: chmod o= {0}", key.display()),
