@@ -158,6 +158,26 @@ impl Rig {
         bytes
     }
 
+    /// Sends until a send has to wait; how many bytes went before that one.
+    fn fill(&mut self, port: &mut Port) -> usize {
+        let piece = vec![5; 100_000];
+        let mut sent = 0;
+        loop {
+            let at_once = self.backend.submit(port, send_of(&piece));
+            let mut completions: Vec<_> = at_once.into_iter().collect();
+            for _ in 0..10 {
+                if completions.is_empty() {
+                    completions = self.turn(port);
+                }
+            }
+            match completions.pop() {
+                Some(Completion::Sent(Ok(taken))) => sent += taken,
+                None => return sent,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     fn open(&self, fd: impl Into<OwnedFd>, kind: PortKind, token: Token) -> Port {
         let fd = fd.into();
         ferrevent_os::socket::make_nonblocking(self.backend.sys(), &fd).unwrap();
@@ -458,25 +478,10 @@ fn what_is_in_flight_goes_on_when_another_thread_waits() {
     on_every_backend(|rig| {
         let (near, mut far) = local_pair();
         let mut port = rig.open(near, LOCAL, Token(8));
-        let piece = vec![5; 100_000];
-        let mut sent = 0;
         // The kernel takes no more: a send is on its way, and a receive.
         let received = rig.backend.submit(&mut port, Op::Receive);
         assert!(received.is_none(), "nothing was sent: {received:?}");
-        loop {
-            let at_once = rig.backend.submit(&mut port, send_of(&piece));
-            let mut completions: Vec<_> = at_once.into_iter().collect();
-            for _ in 0..10 {
-                if completions.is_empty() {
-                    completions = rig.turn(&mut port);
-                }
-            }
-            match completions.pop() {
-                Some(Completion::Sent(Ok(taken))) => sent += taken,
-                None => break,
-                other => panic!("{other:?}"),
-            }
-        }
+        let sent = rig.fill(&mut port);
         thread::scope(|scope| {
             scope.spawn(|| {
                 rig.turn(&mut port);
@@ -502,6 +507,38 @@ fn what_is_in_flight_goes_on_when_another_thread_waits() {
                 rig.backend.close(port);
             });
         });
+    });
+}
+
+/// A poll tells of the peer's end whatever it is asked for, so a send that
+/// waits for room must not wait for that.
+#[test]
+fn a_send_to_a_peer_that_has_ended_waits_and_goes_on() {
+    on_every_backend(|rig| {
+        let (near, mut far) = local_pair();
+        far.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut port = rig.open(near, LOCAL, Token(9));
+        for _ in 0..3 {
+            let sent = rig.fill(&mut port);
+            assert!(rig.receive(&mut port, 1).is_empty(), "the peer has ended");
+            far.read_exact(&mut vec![0; sent]).unwrap();
+            let taken = match rig.finish(&mut port, None) {
+                Completion::Sent(Ok(taken)) => taken,
+                other => panic!("{other:?}"),
+            };
+            far.read_exact(&mut vec![0; taken]).unwrap();
+        }
+        rig.fill(&mut port);
+        let canceled = match rig.backend.cancel(&mut port, OpKind::Send) {
+            Some(completion) => completion,
+            None => rig.finish(&mut port, None),
+        };
+        match canceled {
+            Completion::Sent(Err(error)) => assert!(is_canceled(&error), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        rig.quiet(&mut port);
+        rig.backend.close(port);
     });
 }
 

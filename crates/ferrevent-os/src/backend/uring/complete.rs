@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use io_uring::cqueue;
 
 use super::buffers::BUFFER;
-use super::slots::{Held, Index};
+use super::slots::{Held, Index, Stage, mark};
 use super::state::{State, bit, kind, parse};
 use crate::backend::{Event, What};
 use crate::op::{Accepted, Completion, Received};
@@ -84,12 +84,9 @@ impl State {
                 };
                 self.received(index, result, flags, more, ending, tell)
             }
-            kind::SEND => self.sent(index, result, ending),
+            kind::SEND => self.sent(index, result, more, ending),
             kind::ACCEPT => self.accepted(index, result, more, ending),
-            kind::CONNECT => {
-                slot.held = None;
-                Some(Completion::Connected(outcome(result).map(drop)))
-            }
+            kind::CONNECT => self.connected(index, result, ending),
             _ => {
                 if let Some(ready) = self.ready(index, kind, result, more, ending)
                     && !closed
@@ -126,7 +123,7 @@ impl State {
         let bytes = match (usize::try_from(result), named) {
             (Ok(len), Some(id)) if len > 0 => {
                 if let Some(slot) = self.slots.get(index) {
-                    slot.bulk = len >= BUFFER;
+                    slot.mark(mark::BULK, len >= BUFFER);
                 }
                 let mut last = None;
                 buffers.take(id, len, |block, len| {
@@ -148,7 +145,12 @@ impl State {
         };
         let result = match (bytes, outcome(result)) {
             (Some((block, len)), _) => Ok(Received::Bytes(block, len)),
-            (None, Ok(_)) => Ok(Received::End),
+            (None, Ok(_)) => {
+                if let Some(slot) = self.slots.get(index) {
+                    slot.mark(mark::HALF, true);
+                }
+                Ok(Received::End)
+            }
             (None, Err(error)) => {
                 let closed = self.slots.get(index).is_none_or(|slot| slot.closed);
                 match error.raw_os_error() {
@@ -180,21 +182,72 @@ impl State {
         Some(Completion::Received { result, armed })
     }
 
-    fn sent(&mut self, index: Index, result: i32, ending: bool) -> Option<Completion> {
+    fn sent(&mut self, index: Index, result: i32, more: bool, ending: bool) -> Option<Completion> {
         let slot = self.slots.get(index)?;
-        let held = slot.held.take().map(|held| *held);
-        let result = outcome(result).map(|taken| usize::try_from(taken).unwrap_or(0));
-        if let (Err(error), Some(Held::Bytes(sending))) = (&result, held)
-            && would_come_later(error)
-            && !ending
-            && !slot.closed
-        {
-            // The kernel gives up after so many wake-ups that brought no room.
-            let limit = sending.len;
-            self.send(index, sending.bytes, limit);
+        let closed = slot.closed;
+        let mut held = slot.held.take()?;
+        let Held::Bytes(sending) = &mut *held else {
             return None;
+        };
+        if sending.stage == Stage::Sent {
+            let outcome = outcome(result).map(|taken| usize::try_from(taken).unwrap_or(0));
+            match &outcome {
+                Err(error) if would_come_later(error) && !ending && !closed => {}
+                _ => return Some(Completion::Sent(outcome)),
+            }
+            if result == -libc::EAGAIN {
+                // The kernel gives up after so many wake-ups that brought no room.
+                slot.mark(mark::HALF, true);
+                sending.stage = Stage::Waits;
+                slot.held = Some(held);
+                self.wait_for_room(index);
+                return None;
+            }
+        } else if more {
+            let room = readiness(result).any(Readiness::WRITE.with(Readiness::ERROR));
+            let first = room && sending.stage == Stage::Waits;
+            if first {
+                sending.stage = Stage::Room;
+            }
+            slot.held = Some(held);
+            if first {
+                self.stop_waiting_for_room(index);
+            }
+            return None;
+        } else if ending || closed {
+            return Some(Completion::Sent(Err(crate::sys::canceled())));
         }
-        Some(Completion::Sent(result))
+        if let Held::Bytes(sending) = *held {
+            self.send(index, sending.bytes, sending.len);
+        }
+        None
+    }
+
+    fn connected(&mut self, index: Index, result: i32, ending: bool) -> Option<Completion> {
+        let slot = self.slots.get(index)?;
+        let again = !ending && !slot.closed;
+        let held = slot.held.take().map(|held| *held);
+        let outcome = match (outcome(result), held) {
+            (Err(error), _) if error.raw_os_error() == Some(libc::EISCONN) => Ok(()),
+            (Err(error), Some(Held::Address(address)))
+                if error.raw_os_error() == Some(libc::EALREADY) && again =>
+            {
+                slot.held = Some(Box::new(Held::Address(address)));
+                self.poll_connect(index);
+                return None;
+            }
+            (Err(error), Some(Held::Address(address))) if would_come_later(&error) && again => {
+                self.connect(index, address);
+                return None;
+            }
+            // A poll operation tells that there is something to see.
+            (Ok(1..), Some(Held::Address(address))) if again => {
+                self.connect(index, address);
+                return None;
+            }
+            (outcome, _) => outcome.map(drop),
+        };
+        Some(Completion::Connected(outcome))
     }
 
     fn accepted(

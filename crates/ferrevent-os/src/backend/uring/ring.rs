@@ -40,11 +40,12 @@ struct Way {
     plain_array: bool,
 }
 
-const WAYS: [Way; 5] = [
+const WAYS: [Way; 6] = [
     way(true, false, true),
     way(true, false, false),
     way(false, true, true),
     way(false, true, false),
+    way(false, false, true),
     way(false, false, false),
 ];
 
@@ -59,13 +60,14 @@ const fn way(deferred: bool, cooperative: bool, plain_array: bool) -> Way {
 impl Ring {
     /// A ring for one thread, or for several that share it.
     ///
-    /// Several threads cannot have deferred completions: those are made only
-    /// when the ring's owner asks for them, and an owner that is held up in a
-    /// handler would hold up every stream of its ring.
+    /// Several threads cannot have deferred or cooperative completions: those
+    /// are made only when the thread that submitted the operation makes a
+    /// system call, and one that is held up in a handler would hold up every
+    /// stream it had submitted for.
     pub(super) fn new(shared: bool, small: bool) -> io::Result<Self> {
         let mut outcome = Err(io::ErrorKind::Unsupported.into());
         for way in WAYS {
-            if shared && way.deferred {
+            if shared && (way.deferred || way.cooperative) {
                 continue;
             }
             outcome = Self::try_new(way, small);

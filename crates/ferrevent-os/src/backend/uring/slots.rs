@@ -29,13 +29,22 @@ pub(super) struct Slot {
     pub(super) ending: u8,
     /// Its owner has gone: what completes is told to nobody.
     pub(super) closed: bool,
-    /// Its last receive filled a whole block.
-    pub(super) bulk: bool,
+    /// What is known of its traffic: bits of [`mark`].
+    pub(super) marks: u8,
     pub(super) held: Option<Box<Held>>,
 }
 
 // An idle connection has one.
 const _: () = assert!(size_of::<Slot>() <= 24);
+
+pub(super) mod mark {
+    /// Its last receive filled a whole block.
+    pub(crate) const BULK: u8 = 1;
+    /// Its peer sends no more. A poll tells that at any time, whatever it is
+    /// asked for, so a send that waited for room by itself would try again
+    /// and again.
+    pub(crate) const HALF: u8 = 2;
+}
 
 /// What the kernel reads from while an operation is in flight; for a watch,
 /// what is asked for.
@@ -54,6 +63,18 @@ pub(super) struct Sending {
     pub(super) message: Option<Box<super::Message>>,
     /// Bytes that are to be sent of these.
     pub(super) len: usize,
+    pub(super) stage: Stage,
+}
+
+/// How far a send is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The kernel has it.
+    Sent,
+    /// There was no room; the kernel has a poll operation instead.
+    Waits,
+    /// There is room, and the poll operation is to end.
+    Room,
 }
 
 /// What is asked for of a watched descriptor.
@@ -71,9 +92,21 @@ impl Slot {
             in_flight: 0,
             ending: 0,
             closed: false,
-            bulk: false,
+            marks: 0,
             held: None,
         }
+    }
+
+    pub(super) fn has(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    pub(super) fn mark(&mut self, mark: u8, holds: bool) {
+        self.marks = if holds {
+            self.marks | mark
+        } else {
+            self.marks & !mark
+        };
     }
 
     pub(super) fn watch(&self) -> Option<Watch> {

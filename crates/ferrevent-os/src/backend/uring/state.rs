@@ -13,7 +13,7 @@ use socket2::SockAddr;
 
 use super::buffers::{Buffers, GROUP};
 use super::ring::Ring;
-use super::slots::{Held, Index, Sending, Slots};
+use super::slots::{Held, Index, Sending, Slots, Stage, mark};
 use super::{Message, PIECES};
 use crate::backend::Event;
 use crate::op::{Op, OpKind};
@@ -143,7 +143,10 @@ impl State {
     pub(super) fn receive(&mut self, index: Index) {
         let capped = self.capped;
         let bundled = self.ring.has_bundles();
-        let bulk = self.slots.get(index).is_some_and(|slot| slot.bulk);
+        let bulk = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.has(mark::BULK));
         self.begin(index, kind::RECEIVE, |fd| {
             if capped && bulk && bundled {
                 cap(opcode::RecvMultiBundle::new(Fd(fd), GROUP).build(), CAP)
@@ -218,24 +221,28 @@ impl State {
             len: bytes.len().min(limit),
             bytes,
             message: None,
+            stage: Stage::Sent,
         }));
         let Held::Bytes(sending) = &mut *held else {
             return;
         };
+        let half = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.has(mark::HALF));
+        let flags = libc::MSG_NOSIGNAL | if half { libc::MSG_DONTWAIT } else { 0 };
         let single = sending.bytes.single().map(<[u8]>::as_ptr);
         let len = u32::try_from(sending.len).unwrap_or(u32::MAX);
         match single {
             Some(start) => self.begin(index, kind::SEND, |fd| {
-                opcode::Send::new(Fd(fd), start, len)
-                    .flags(libc::MSG_NOSIGNAL)
-                    .build()
+                opcode::Send::new(Fd(fd), start, len).flags(flags).build()
             }),
             None => {
                 let message = sending.message.insert(Message::of(&sending.bytes, limit));
                 let header = &raw const message.header;
                 self.begin(index, kind::SEND, |fd| {
                     opcode::SendMsg::new(Fd(fd), header)
-                        .flags(libc::MSG_NOSIGNAL as u32)
+                        .flags(flags as u32)
                         .build()
                 });
             }
@@ -243,6 +250,30 @@ impl State {
         if let Some(slot) = self.slots.get(index) {
             slot.held = Some(held);
         }
+    }
+
+    /// Asks for word of room to send, by edges: levels would tell of the
+    /// peer's end for ever. It counts as the send itself.
+    pub(super) fn wait_for_room(&mut self, index: Index) {
+        self.begin(index, kind::SEND, |fd| {
+            opcode::PollAdd::new(Fd(fd), libc::POLLOUT as u32)
+                .multi(true)
+                .build()
+        });
+    }
+
+    /// Ends that: its last completion is what sends again.
+    pub(super) fn stop_waiting_for_room(&mut self, index: Index) {
+        let entry = opcode::AsyncCancel::new(user_data(index, kind::SEND)).build();
+        self.push(entry.user_data(kind::NOTHING.into()));
+    }
+
+    /// Asks for word of a connect that goes on without an operation, since the
+    /// thread that had submitted it has gone.
+    pub(super) fn poll_connect(&mut self, index: Index) {
+        self.begin(index, kind::CONNECT, |fd| {
+            opcode::PollAdd::new(Fd(fd), libc::POLLOUT as u32).build()
+        });
     }
 
     /// Asks for the readiness that a port's waiting operations need.
