@@ -15,7 +15,8 @@ use crate::timer::Tick;
 /// then it wakes, and serves whom it can. In microseconds.
 const REST: u64 = 10_000;
 /// In which time everybody has a turn, if the turns are not too short for
-/// that. In microseconds.
+/// that; also the rest of a bucket that one member alone waits for. In
+/// microseconds.
 const ROUND: u64 = 50_000;
 /// The shortest turn, in bytes, of members who want more.
 const TURN: u64 = 512;
@@ -92,7 +93,7 @@ impl<T: Copy> Tree<T> {
     /// # let one = tree.add_member(1, None, limits, Share::default(), Tick(0))?;
     /// tree.spent(one, Direction::Read, 150, Tick(0));
     /// assert_eq!(tree.ask(one, Direction::Read, 1, Tick(0)), 0);
-    /// assert_eq!(tree.wake_at(), Some(Tick(60_000)));
+    /// assert_eq!(tree.wake_at(), Some(Tick(100_000)));
     /// # Ok::<(), ferrevent_core::limit::LimitError>(())
     /// ```
     pub fn spent(&mut self, id: NodeId, direction: Direction, bytes: u64, now: Tick) {
@@ -331,6 +332,8 @@ impl<T: Copy> Tree<T> {
             return;
         }
         let turn = self.turn(member, direction, path);
+        // Alone, it has all there is: nobody is kept waiting by that.
+        let alone = self.lane(root, direction).busy <= 1;
         let mut most = u64::MAX;
         for index in path.iter().copied() {
             let Some(bucket) = &mut self.lane_mut(index, direction).bucket else {
@@ -338,14 +341,17 @@ impl<T: Copy> Tree<T> {
             };
             bucket.refill(now);
             let held = bucket.bytes();
-            if held < turn {
-                self.sleep(index, direction, turn);
+            let least = if alone {
+                turn.min(in_time(bucket.limit().rate(), REST).max(TURN))
+            } else {
+                turn
+            };
+            if held < least {
+                self.sleep(index, direction, turn, alone);
                 return;
             }
             most = most.min(held);
         }
-        // Alone, it has all there is: nobody is kept waiting by that.
-        let alone = self.lane(root, direction).busy <= 1;
         let wants = self.lane(member, direction).wants;
         let granted = if alone { most.min(wants) } else { turn };
         self.grant(member, direction, granted);
@@ -401,13 +407,14 @@ impl<T: Copy> Tree<T> {
 
     /// Lets a node sleep until its bucket holds this turn, and until it has
     /// had its rest, if it has room for that: many small turns are served in
-    /// one go.
-    fn sleep(&mut self, index: u32, direction: Direction, turn: u64) {
+    /// one go, and so are the small pieces that one member alone writes.
+    fn sleep(&mut self, index: u32, direction: Direction, turn: u64, alone: bool) {
         let Some(bucket) = &self.lane(index, direction).bucket else {
             return;
         };
         let limit = bucket.limit();
-        let rest = in_time(limit.rate(), REST).min(self.enough(index, limit));
+        let rest = in_time(limit.rate(), if alone { ROUND } else { REST });
+        let rest = rest.min(self.enough(index, limit));
         let bytes = turn.max(rest);
         let until = bucket.holds_at(bytes);
         self.dequeue(index, direction);
