@@ -54,6 +54,8 @@ struct Inner {
     port: Port,
     /// How often the receive or accept in flight may still complete.
     shots: u32,
+    /// A receive or an accept has told something since it was submitted.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,11 @@ impl Backend {
             match self.sys.duplicate(&port.fd) {
                 Ok(fd) => {
                     let port = self.kernel.open(fd, port.kind, token);
-                    vacant.insert(Inner { port, shots: 0 });
+                    vacant.insert(Inner {
+                        port,
+                        shots: 0,
+                        told: false,
+                    });
                 }
                 Err(error) => {
                     in_flight.remove(&(token, kind));
@@ -134,6 +140,7 @@ impl Backend {
         let inner = state.ports.get_mut(&token)?;
         inner.port.cap = port.cap;
         inner.shots = if multishot { SHOTS } else { 1 };
+        inner.told &= !matches!(kind, OpKind::Receive | OpKind::Accept);
         let completion = self.kernel.submit(&mut inner.port, op)?;
         if at_once && !multishot {
             self.disarm(&mut inner.port, &completion);
@@ -160,10 +167,14 @@ impl Backend {
             .ports
             .get_mut(&token)
             .and_then(|inner| self.kernel.cancel(&mut inner.port, kind))?;
-        let earlier = state
-            .held
-            .iter()
-            .any(|it| (it.token, it.kind) == (token, kind));
+        // What it told may not have been heard yet: its end comes after that.
+        let goes_on = matches!(kind, OpKind::Receive | OpKind::Accept);
+        let told = state.ports.get(&token).is_some_and(|inner| inner.told);
+        let earlier = (goes_on && told)
+            || state
+                .held
+                .iter()
+                .any(|it| (it.token, it.kind) == (token, kind));
         if !earlier && state.chance(2) {
             state.in_flight.remove(&(token, kind));
             return Some(taken);
@@ -346,6 +357,11 @@ impl State {
 
     fn hold(&mut self, token: Token, kind: OpKind, completion: Completion) {
         let waits = self.roll(LATEST + 1);
+        if matches!(kind, OpKind::Receive | OpKind::Accept)
+            && let Some(inner) = self.ports.get_mut(&token)
+        {
+            inner.told = true;
+        }
         self.held.push(Held {
             token,
             kind,
