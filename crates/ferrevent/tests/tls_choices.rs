@@ -12,16 +12,16 @@ mod secure;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+#[cfg(unix)]
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use certificates::{Authority, authority};
 use common::{Recorder, Rig, Works, on_every_backend, random_bytes, until};
-use ferrevent::tls::{
-    Certificates, Client, ClientBuilder, ClientCertificates, Roots, Server, TlsError, Version,
-    rustls,
-};
+#[cfg(unix)]
+use ferrevent::tls::{Certificates, ClientBuilder};
+use ferrevent::tls::{Client, ClientCertificates, Roots, Server, TlsError, Version, rustls};
 use ferrevent::{Address, Stream, StreamConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
