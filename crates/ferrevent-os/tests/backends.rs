@@ -272,6 +272,58 @@ fn an_end_comes_after_the_last_byte() {
     });
 }
 
+/// Both come while a receive waits, and before anybody looks: one wake-up is
+/// all there is. After much has come, too.
+#[test]
+fn an_end_that_comes_with_the_last_byte_is_told() {
+    on_every_backend(|rig| {
+        for before in [0, 200_000] {
+            let (near, mut far) = local_pair();
+            let mut port = rig.open(near, LOCAL, Token(3));
+            let mut left = before + 3;
+            let mut armed = false;
+            let (mut began, mut last) = (0, false);
+            loop {
+                let at_once = if armed {
+                    None
+                } else {
+                    rig.backend.submit(&mut port, Op::Receive)
+                };
+                let mut told: Vec<Completion> = at_once.into_iter().collect();
+                if told.is_empty() {
+                    told = rig.turn(&mut port);
+                }
+                if began < before {
+                    far.write_all(&[1; 20_000]).unwrap();
+                    began += 20_000;
+                } else if left == 3 && !last {
+                    last = true;
+                    far.write_all(b"all").unwrap();
+                    far.shutdown(std::net::Shutdown::Write).unwrap();
+                }
+                rig.more.extend(told);
+                if rig.more.is_empty() && !last {
+                    armed = true;
+                    continue;
+                }
+                let Completion::Received { result, armed: on } = rig.finish(&mut port, None) else {
+                    panic!("not a receive");
+                };
+                armed = on;
+                match result {
+                    Ok(Received::Bytes(_, len)) => left -= len,
+                    Ok(Received::End) => break,
+                    // A storm takes the buffers away.
+                    Err(error) => assert!(is_canceled(&error), "{error}"),
+                }
+            }
+            assert_eq!(left, 0);
+            rig.more.clear();
+            rig.backend.close(port);
+        }
+    });
+}
+
 #[test]
 fn a_receive_that_completes_at_once_is_told_what_comes_later() {
     on_every_backend(|rig| {

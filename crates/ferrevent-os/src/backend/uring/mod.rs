@@ -36,6 +36,7 @@ use super::{Event, What};
 use crate::op::{Completion, Op, OpKind, Token};
 use crate::port::{Port, PortKind, Readiness};
 use crate::sys::{Fault, Sys};
+use slots::mark;
 use state::{State, Without};
 
 /// Pieces of one send.
@@ -111,7 +112,12 @@ impl Backend {
     pub(super) fn open(&self, fd: OwnedFd, kind: PortKind, token: Token) -> Port {
         let mut port = Port::new(fd, kind, token);
         port.ready = Readiness::WRITE;
-        port.slot = self.core.lock().slots.add(token, port.fd.as_raw_fd());
+        let mut state = self.core.lock();
+        port.slot = state.slots.add(token, port.fd.as_raw_fd());
+        if let Some(slot) = state.slots.get(port.slot) {
+            slot.mark(mark::ONCE, kind == PortKind::Unix);
+        }
+        drop(state);
         port
     }
 

@@ -44,6 +44,9 @@ pub(super) mod mark {
     /// asked for, so a send that waited for room by itself would try again
     /// and again.
     pub(crate) const HALF: u8 = 2;
+    /// It receives once at a time: on a unix socket a receive that goes on
+    /// can miss an end that comes together with bytes (seen on Linux 6.18).
+    pub(crate) const ONCE: u8 = 4;
 }
 
 /// What the kernel reads from while an operation is in flight; for a watch,

@@ -141,22 +141,21 @@ impl State {
     /// make fewer acknowledgements, each of which may wake the peer. A kernel
     /// that knows no cap receives once at a time then.
     pub(super) fn receive(&mut self, index: Index) {
-        let capped = self.capped;
-        let bundled = self.ring.has_bundles();
-        let bulk = self
-            .slots
-            .get(index)
-            .is_some_and(|slot| slot.has(mark::BULK));
+        let (capped, bundled) = (self.capped, self.ring.has_bundles());
+        let slot = self.slots.get(index);
+        let (bulk, once) = slot.map_or((false, false), |slot| {
+            (slot.has(mark::BULK), slot.has(mark::ONCE))
+        });
         self.begin(index, kind::RECEIVE, |fd| {
-            if capped && bulk && bundled {
-                cap(opcode::RecvMultiBundle::new(Fd(fd), GROUP).build(), CAP)
-            } else if capped {
-                cap(opcode::RecvMulti::new(Fd(fd), GROUP).build(), CAP)
-            } else if bulk {
+            if once || bulk && !capped {
                 opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
                     .buf_group(GROUP)
                     .build()
                     .flags(squeue::Flags::BUFFER_SELECT)
+            } else if capped && bulk && bundled {
+                cap(opcode::RecvMultiBundle::new(Fd(fd), GROUP).build(), CAP)
+            } else if capped {
+                cap(opcode::RecvMulti::new(Fd(fd), GROUP).build(), CAP)
             } else {
                 opcode::RecvMulti::new(Fd(fd), GROUP).build()
             }
