@@ -165,7 +165,7 @@ impl Rig {
         loop {
             let at_once = self.backend.submit(port, send_of(&piece));
             let mut completions: Vec<_> = at_once.into_iter().collect();
-            for _ in 0..10 {
+            for _ in 0..25 {
                 if completions.is_empty() {
                     completions = self.turn(port);
                 }
@@ -536,7 +536,8 @@ fn what_is_in_flight_goes_on_when_another_thread_waits() {
         let sent = rig.fill(&mut port);
         thread::scope(|scope| {
             scope.spawn(|| {
-                rig.turn(&mut port);
+                let told = rig.turn(&mut port);
+                rig.more.extend(told);
                 let mut seen = vec![0; sent];
                 far.read_exact(&mut seen).unwrap();
                 let taken = match rig.finish(&mut port, None) {
