@@ -241,10 +241,14 @@ pub fn is_canceled(error: &io::Error) -> bool {
 /// assert!(!ferrevent_os::sys::is_protocol_error(&std::io::Error::other("no")));
 /// ```
 pub fn is_protocol_error(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(errno::EPROTO | errno::ENOPROTOOPT | errno::EOPNOTSUPP)
-    )
+    /// `ERROR_UNEXP_NET_ERR`: what Wine says of a peer that has reset before
+    /// it was accepted.
+    const UNEXPECTED: i32 = 59;
+    match error.raw_os_error() {
+        Some(errno::EPROTO | errno::ENOPROTOOPT | errno::EOPNOTSUPP) => true,
+        Some(errno) => cfg!(windows) && errno == UNEXPECTED,
+        None => false,
+    }
 }
 
 /// The error of a file that ends before the range that was to be sent.

@@ -360,6 +360,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
         error.kind(),
         Kind::ConnectionAborted
             | Kind::ConnectionReset
+            | Kind::NotConnected
             | Kind::HostUnreachable
             | Kind::NetworkUnreachable
             | Kind::NetworkDown
