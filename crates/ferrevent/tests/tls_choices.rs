@@ -15,7 +15,7 @@ use std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use certificates::{Authority, authority};
 use common::{Recorder, Rig, Works, on_every_backend, random_bytes, until};
@@ -298,7 +298,8 @@ fn a_provider_is_chosen_and_keys_are_renewed_on_the_way() {
     let rustls::SupportedCipherSuite::Tls13(usual) = suite else {
         panic!("{suite:?} is of TLS 1.3")
     };
-    let weary: &'static rustls::Tls13CipherSuite = Box::leak(Box::new(rustls::Tls13CipherSuite {
+    static WEARY: OnceLock<rustls::Tls13CipherSuite> = OnceLock::new();
+    let weary = WEARY.get_or_init(|| rustls::Tls13CipherSuite {
         common: rustls::crypto::CipherSuiteCommon {
             suite: usual.common.suite,
             hash_provider: usual.common.hash_provider,
@@ -307,7 +308,7 @@ fn a_provider_is_chosen_and_keys_are_renewed_on_the_way() {
         hkdf_provider: usual.hkdf_provider,
         aead_alg: usual.aead_alg,
         quic: None,
-    }));
+    });
     let provider = Arc::new(CryptoProvider {
         cipher_suites: vec![rustls::SupportedCipherSuite::Tls13(weary)],
         ..rustls::crypto::ring::default_provider()
