@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferrevent_core::buffer::Pinned;
@@ -68,6 +68,9 @@ impl Without {
         }
     }
 }
+
+/// What was lent to rings that other threads took over, for good.
+static KEPT: Mutex<Vec<Buffers>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -484,7 +487,9 @@ impl State {
             self.buffers = buffers;
         } else {
             // The kernel may fill them until it has noticed.
-            std::mem::forget(std::mem::replace(&mut self.buffers, buffers));
+            let old = std::mem::replace(&mut self.buffers, buffers);
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(old);
         }
         self.backlog.clear();
         self.closing.clear();
