@@ -545,7 +545,8 @@ impl State {
         if self.ring.is_ours() && self.ring.is_enabled() && !self.try_to_end_all() {
             // It may write into what it was lent, or read what it was to
             // send, at any time: nobody else gets that memory.
-            std::mem::forget(self.buffers.take());
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(self.buffers.take());
             for (_, slot) in self.slots.iter() {
                 std::mem::forget(slot.held.take());
             }
