@@ -1,38 +1,15 @@
 /* libevent's bufferevents over OpenSSL, used the plain way. libevent_ssl echo|sink|pump ADDR CERT KEY */
-#include "common.h"
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
+#include "libevent.h"
 #include <event2/bufferevent_ssl.h>
-#include <event2/event.h>
-#include <event2/listener.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-static char block[CHUNK];
 static char mode;
 static SSL_CTX *tls;
 
-static void echo(struct bufferevent *stream, void *context) {
-    (void)context;
-    evbuffer_add_buffer(bufferevent_get_output(stream), bufferevent_get_input(stream));
-}
-
-static void sink(struct bufferevent *stream, void *context) {
-    struct evbuffer *input = bufferevent_get_input(stream);
-    (void)context;
-    evbuffer_drain(input, evbuffer_get_length(input));
-}
-
-/* By reference: the other peers send from one static block too. */
-static void pump(struct bufferevent *stream, void *context) {
-    (void)context;
-    evbuffer_add_reference(bufferevent_get_output(stream), block, CHUNK, NULL, NULL);
-}
-
-static void ended(struct bufferevent *stream, short what, void *context) {
-    (void)context;
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) bufferevent_free(stream);
-    else if (what & BEV_EVENT_CONNECTED && mode == 'p') pump(stream, NULL);
+static void told(struct bufferevent *stream, short what, void *context) {
+    if (what & BEV_EVENT_CONNECTED && mode == 'p') pump(stream, NULL);
+    ended(stream, what, context);
 }
 
 static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int length, void *context) {
@@ -40,10 +17,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
     struct bufferevent *stream = ssl ? bufferevent_openssl_socket_new(context, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE) : NULL;
     (void)listener, (void)peer, (void)length;
     if (!stream) die("bufferevent_openssl_socket_new");
-    if (mode == 'e') bufferevent_setcb(stream, echo, NULL, ended, NULL);
-    if (mode == 's') bufferevent_setcb(stream, sink, NULL, ended, NULL);
-    if (mode == 'p') bufferevent_setcb(stream, NULL, pump, ended, NULL);
-    bufferevent_enable(stream, EV_READ | EV_WRITE);
+    begin(stream, mode, told);
 }
 
 /* Nothing is resumed, so that every handshake is a full one. */

@@ -4,16 +4,11 @@
  * So many connections share a rate, one alone has it to itself. Once all stand and the burst is
  * gone, what moved and the CPU time it took are printed after so many seconds, from the beginning
  * of one movement to that of another. */
-#include "common.h"
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
-#include <event2/listener.h>
+#include "libevent.h"
 #include <time.h>
 
 enum { TICKS = 20, WARM_UP = 2, GAP = 2000000, PATIENCE = 300000000 };
 
-static char block[CHUNK];
 static int pumps;
 static size_t connections, wanted;
 static struct ev_token_bucket_cfg *limit;
@@ -47,22 +42,6 @@ static void changed(struct evbuffer *buffer, const struct evbuffer_cb_info *info
     size_t bytes = pumps ? info->n_deleted : info->n_added;
     (void)buffer, (void)context;
     if (bytes) moved(bytes);
-}
-
-static void sink(struct bufferevent *stream, void *context) {
-    struct evbuffer *input = bufferevent_get_input(stream);
-    (void)context;
-    evbuffer_drain(input, evbuffer_get_length(input));
-}
-
-static void pump(struct bufferevent *stream, void *context) {
-    (void)context;
-    evbuffer_add_reference(bufferevent_get_output(stream), block, CHUNK, NULL, NULL);
-}
-
-static void ended(struct bufferevent *stream, short what, void *context) {
-    (void)context;
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) bufferevent_free(stream);
 }
 
 static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int length, void *base) {

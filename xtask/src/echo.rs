@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::running::Running;
+use crate::running::{Running, wait_for};
 
 const BLOCK: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -15,13 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn serve(mut command: Command, address: SocketAddr) -> Result<Running, String> {
     let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let server = Running(server.map_err(|error| format!("{command:?}: {error}"))?);
-    let end = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_err() {
-        if Instant::now() > end {
-            return Err(format!("{command:?} does not listen on {address}"));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_for(&address.to_string()).map_err(|error| format!("{command:?}: {error}"))?;
     Ok(server)
 }
 
@@ -88,9 +82,4 @@ pub(crate) fn upstream() -> Result<SocketAddr, String> {
         }
     });
     Ok(address)
-}
-
-pub(crate) fn free_address() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! A program that runs beside this one.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,8 +59,11 @@ pub(crate) fn wait_for(address: &str) -> Result<(), String> {
 
 /// A port of 127.0.0.1 that nobody listens on.
 pub(crate) fn free_port() -> Result<u16, String> {
+    free_address().map(|address| address.port())
+}
+
+/// An address of this machine that nobody listens on.
+pub(crate) fn free_address() -> Result<SocketAddr, String> {
     let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    bound
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
+    bound.map_err(|error| format!("no free port on 127.0.0.1: {error}"))
 }

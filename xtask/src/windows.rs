@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::running::free_address;
 use crate::{echo, packages};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
@@ -77,7 +78,7 @@ fn relay(place: &Place) -> Result<(), String> {
     };
     let upstream = echo::upstream()?.to_string();
     for workers in [&[][..], &["--workers", "2"]] {
-        let address = echo::free_address()?;
+        let address = free_address()?;
         let ends = [&address.to_string(), upstream.as_str()];
         let _relay = echo::serve(command(&[&ends, workers].concat()), address)?;
         echo::through(address, 50, 256 * 1024)?;

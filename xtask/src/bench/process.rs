@@ -1,7 +1,7 @@
 //! Starting programs on a core of their own, and ending them.
 
 use std::ffi::OsStr;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Place;
 use super::build;
 use super::peers::Invocation;
-use crate::running::Running;
+use crate::running::{Running, free_address};
 
 /// The core of whatever is measured.
 pub(crate) const SERVER_CORE: &str = "0";
@@ -51,12 +51,8 @@ impl Endpoint {
                 path: Some(path),
             });
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| format!("no free port on 127.0.0.1: {error}"))?
-            .port();
         Ok(Self {
-            text: format!("127.0.0.1:{port}"),
+            text: free_address()?.to_string(),
             path: None,
         })
     }

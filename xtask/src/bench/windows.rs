@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::echo::{self, free_address};
+use crate::echo;
+use crate::running::free_address;
 use crate::windows::Place;
 
 /// Connections, and bytes that each sends and gets back.

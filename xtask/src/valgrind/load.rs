@@ -1,9 +1,11 @@
 //! Short loads, each checked.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
+
+use crate::echo;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: u8 = 8;
@@ -11,33 +13,9 @@ const LEN: usize = 100_000;
 
 /// Clients whose bytes come back, and one that goes away early.
 pub(super) fn echo(to: &str) -> Result<(), String> {
-    told("echo", || {
-        connect(to)?.write_all(&[1; 50_000])?;
-        all_at_once(|seed| {
-            let mut stream = connect(to)?;
-            let sent = bytes(seed);
-            let mut writing = stream.try_clone()?;
-            let copy = sent.clone();
-            let writer = thread::spawn(move || {
-                copy.chunks(7000)
-                    .try_for_each(|piece| writing.write_all(piece))?;
-                writing.shutdown(Shutdown::Write)
-            });
-            let mut got = Vec::new();
-            stream.read_to_end(&mut got)?;
-            writer
-                .join()
-                .map_err(|_| io::Error::other("the writer panicked"))??;
-            if got == sent {
-                Ok(())
-            } else {
-                Err(io::Error::other(format!(
-                    "{} bytes came back, not the same",
-                    got.len()
-                )))
-            }
-        })
-    })
+    told("echo", || connect(to)?.write_all(&[1; 50_000]))?;
+    let address = to.parse().map_err(|error| format!("{to}: {error}"))?;
+    echo::through(address, CLIENTS.into(), LEN).map(drop)
 }
 
 /// Clients that send and wait until the server has closed.
@@ -78,25 +56,6 @@ pub(super) fn chat(to: &str) -> Result<(), String> {
         drop(other);
         expect(&mut one, "* Bob leaves\n")
     })
-}
-
-/// The address of a server that echoes, until the process ends.
-pub(super) fn echo_server() -> Result<String, String> {
-    let listener = listen()?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let _ = io::copy(&mut &stream, &mut &stream);
-                let _ = stream.shutdown(Shutdown::Write);
-            });
-        }
-    });
-    Ok(address.to_string())
-}
-
-fn listen() -> Result<TcpListener, String> {
-    TcpListener::bind("127.0.0.1:0").map_err(|error| format!("no free port on 127.0.0.1: {error}"))
 }
 
 fn connect(to: &str) -> io::Result<TcpStream> {

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 
 use super::load;
+use crate::echo;
 use crate::running::wait_for;
 
 /// A program and its load.
@@ -116,7 +117,7 @@ impl Scene {
     pub(super) fn arguments(&self, listen: &str) -> Result<Vec<String>, String> {
         let argument = |text: &&str| match *text {
             "LISTEN" => Ok(listen.to_owned()),
-            "ECHO" => load::echo_server(),
+            "ECHO" => echo::upstream().map(|address| address.to_string()),
             other => Ok(other.to_owned()),
         };
         self.arguments.iter().map(argument).collect()
