@@ -22,8 +22,6 @@ pub(crate) fn outcome(code: NTSTATUS) -> io::Result<()> {
         status::STATUS_CONNECTION_RESET
         | status::STATUS_CONNECTION_DISCONNECTED
         | status::STATUS_REMOTE_DISCONNECT
-        // Of an accept whose peer has reset, under Wine.
-        | status::STATUS_UNEXPECTED_NETWORK_ERROR
         | status::STATUS_PORT_UNREACHABLE => errno::ECONNRESET,
         status::STATUS_CONNECTION_ABORTED | status::STATUS_LOCAL_DISCONNECT => errno::ECONNABORTED,
         status::STATUS_IO_TIMEOUT | status::STATUS_TIMEOUT | status::STATUS_LINK_TIMEOUT => {

@@ -151,19 +151,8 @@ impl Backend {
         Ok(Some(Ok(Accepted { fd })))
     }
 
-    /// Makes a connection whole, with what its listener hands down. What fails
-    /// here concerns that one alone: its peer has left again.
+    /// Makes a connection whole, with what its listener hands down.
     fn complete(
-        &self,
-        port: &Port,
-        listening: &Listening,
-        accepted: Accepted,
-    ) -> io::Result<Accepted> {
-        self.make_whole(port, listening, accepted)
-            .map_err(|_| io::Error::from_raw_os_error(errno::ECONNABORTED))
-    }
-
-    fn make_whole(
         &self,
         port: &Port,
         listening: &Listening,
