@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Recorder, Rig, Works, listen, on_every_backend, random_bytes, until};
+use common::{Progress, Recorder, Rig, Works, listen, on_every_backend, random_bytes, until};
 use ferrevent::filter::{Filter, LAYER_BYTES, Pass};
 use ferrevent::{
     Activity, Address, CloseReason, Handler, ListenOptions, Stream, StreamConfig, Timeout,
@@ -493,30 +493,14 @@ fn tor_4_a_stack_holds_no_more_than_its_bounds() {
 #[test]
 fn tor_5_progress_is_told_before_all_is_flushed() {
     on_every_backend(|events| {
-        #[derive(Default)]
-        struct Progress(Arc<Mutex<Vec<(u64, usize)>>>);
-        impl Handler for Progress {
-            fn opened(&mut self, stream: &mut Stream<'_>) {
-                stream.tell_sent(true);
-                stream.write(&vec![1; 900_000]).unwrap();
-                stream.finish_write();
-            }
-            fn sent(&mut self, stream: &mut Stream<'_>) {
-                let progress = (stream.wire_sent_bytes(), stream.waiting());
-                self.0.lock().unwrap().push(progress);
-            }
-            fn readable(&mut self, _: &mut Stream<'_>) {}
-        }
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let own = Arc::clone(&told);
-        let server = listen_filtered(
-            events,
-            || vec![Box::new(Twice)],
-            move || Progress(Arc::clone(&own)),
-        );
+        let progress = Progress::default();
+        let told = Arc::clone(&progress.0);
+        let server = listen_filtered(events, || vec![Box::new(Twice)], move || progress.clone());
         let (client, record) = Recorder::new();
         connect_filtered(events, &server, vec![Box::new(Twice)], client);
-        until(events, "the bytes", || record.see().bytes.len() == 900_000);
+        until(events, "the bytes", || {
+            record.see().bytes.len() == Progress::LEN
+        });
         until(events, "the last notice", || {
             told.lock().unwrap().last() == Some(&(1_800_000, 0))
         });

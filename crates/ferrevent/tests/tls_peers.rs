@@ -19,7 +19,7 @@ use certificates::authority;
 use common::{Recorder, Shared, until};
 use ferrevent::tls::{Client, ClientCertificates, Server};
 use ferrevent::{Address, Builder, CloseReason, EventLoop, Handler, Stream, StreamConfig};
-use peers::{Files, free_port, start, wait_for};
+use peers::{Files, free_port, s_server, start, wait_for};
 
 /// Runs a program to its end on another thread, while the loop turns.
 fn run(events: &mut EventLoop, program: &str, arguments: &[&str], input: &[u8]) -> Output {
@@ -160,36 +160,7 @@ fn openssl_s_server_talks_to_a_client() {
     let files = Files::new("s-server");
     let mut events = Builder::new().build().unwrap();
     for version in ["-tls1_2", "-tls1_3"] {
-        let port = free_port();
-        let (accept, own, key, ca) = (
-            port.to_string(),
-            files.name("server.pem"),
-            files.name("server.key"),
-            files.name("ca.pem"),
-        );
-        let _server = start(
-            "openssl",
-            &[
-                "s_server",
-                "-accept",
-                &accept,
-                "-cert",
-                &own,
-                "-key",
-                &key,
-                "-CAfile",
-                &ca,
-                "-Verify",
-                "1",
-                "-verify_return_error",
-                "-alpn",
-                "echo",
-                "-rev",
-                "-quiet",
-                version,
-            ],
-        );
-        wait_for(port);
+        let (_server, port) = s_server(&files, version);
         let own = authority().client("me");
         let client = client().certificates(own).alpn(["echo"]).build().unwrap();
         let (recorder, record) = Recorder::with(|stream, what| {

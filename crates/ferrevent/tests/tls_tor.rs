@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use certificates::authority;
-use common::{Recorder, listen, on_every_backend, random_bytes, until};
+use common::{Progress, Recorder, listen, on_every_backend, random_bytes, until};
 use ferrevent::filter::LAYER_BYTES;
 use ferrevent::tls::{Session, Version, rustls};
 use ferrevent::{Address, CloseReason, Handler, Stream};
@@ -61,20 +61,6 @@ fn tor_4_tls_holds_no_more_than_its_bounds() {
 fn tor_5_progress_of_tls_is_told_before_all_is_flushed() {
     let authority = authority();
     on_every_backend(|events| {
-        #[derive(Default)]
-        struct Progress(Arc<Mutex<Vec<(u64, usize)>>>);
-        impl Handler for Progress {
-            fn opened(&mut self, stream: &mut Stream<'_>) {
-                stream.tell_sent(true);
-                stream.write(&vec![1; 900_000]).unwrap();
-                stream.finish_write();
-            }
-            fn sent(&mut self, stream: &mut Stream<'_>) {
-                let progress = (stream.wire_sent_bytes(), stream.waiting());
-                self.0.lock().unwrap().push(progress);
-            }
-            fn readable(&mut self, _: &mut Stream<'_>) {}
-        }
         let progress = Progress::default();
         let told = Arc::clone(&progress.0);
         let server = server(authority).build().unwrap();
@@ -90,7 +76,10 @@ fn tor_5_progress_of_tls_is_told_before_all_is_flushed() {
         assert!(told.is_sorted_by_key(|(sent, _)| *sent), "{told:?}");
         // The waiting bytes are plain ones at first and records at last: never
         // more than all of it, and always less than before plus a record.
-        assert!(told.iter().all(|(_, waiting)| *waiting < 901_000));
+        assert!(
+            told.iter()
+                .all(|(_, waiting)| *waiting < Progress::LEN + 1000)
+        );
     });
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ferrevent::{Address, BackendKind, Builder, Context, EventLoop, Handle, Handler};
 
 pub(crate) use matrix::{on_every_backend, on_pools};
-pub(crate) use record::{Recorder, Shared};
+pub(crate) use record::{Progress, Recorder, Shared};
 pub(crate) use rig::{Outcome, Rig};
 
 /// No test takes this long unless it hangs.

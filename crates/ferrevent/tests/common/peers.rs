@@ -78,6 +78,30 @@ pub(crate) fn start(program: &str, arguments: &[&str]) -> Running {
     Running(child.unwrap_or_else(|error| panic!("{program}: {error}")))
 }
 
+/// `openssl s_server`: it demands a certificate of our authority, speaks the
+/// protocol `echo`, and answers each line the wrong way round.
+pub(crate) fn s_server(files: &Files, version: &str) -> (Running, u16) {
+    let port = free_port();
+    let (accept, ca) = (port.to_string(), files.name("ca.pem"));
+    let (own, key) = (files.name("server.pem"), files.name("server.key"));
+    let arguments = [
+        "s_server", "-accept", &accept, "-cert", &own, "-key", &key, "-CAfile", &ca,
+    ];
+    let more = [
+        "-Verify",
+        "1",
+        "-verify_return_error",
+        "-alpn",
+        "echo",
+        "-rev",
+        "-quiet",
+        version,
+    ];
+    let server = start("openssl", &[&arguments[..], &more].concat());
+    wait_for(port);
+    (server, port)
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

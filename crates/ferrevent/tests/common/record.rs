@@ -116,3 +116,27 @@ impl Handler for Recorder {
         self.record.see().reason = Some(reason);
     }
 }
+
+/// Sends much and ends, and keeps at each notice how many bytes the wire has
+/// taken and how many wait.
+#[derive(Clone, Default)]
+pub(crate) struct Progress(pub(crate) Arc<Mutex<Vec<(u64, usize)>>>);
+
+impl Progress {
+    pub(crate) const LEN: usize = 900_000;
+}
+
+impl Handler for Progress {
+    fn opened(&mut self, stream: &mut Stream<'_>) {
+        stream.tell_sent(true);
+        stream.write(&vec![1; Self::LEN]).unwrap();
+        stream.finish_write();
+    }
+
+    fn sent(&mut self, stream: &mut Stream<'_>) {
+        let progress = (stream.wire_sent_bytes(), stream.waiting());
+        self.0.lock().unwrap().push(progress);
+    }
+
+    fn readable(&mut self, _: &mut Stream<'_>) {}
+}

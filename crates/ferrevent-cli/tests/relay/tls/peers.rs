@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 
 use super::{curl, files, http, pair, port, run, say, secure, text, towards};
-use crate::peers::{Files, Running, free_port, start, wait_for};
+use crate::peers::{Files, Running, free_port, s_server, start, wait_for};
 use crate::rig::{echo, on_loop_and_pool, peer, upstream};
 
 on_loop_and_pool! {
@@ -92,32 +92,7 @@ fn openssl_s_server_is_an_upstream() {
     let files = files("relay-s-server");
     peer("openssl", "openssl");
     for (flag, version) in [("-tls1_2", "TLSv1.2 "), ("-tls1_3", "TLSv1.3 ")] {
-        let port = free_port();
-        let (own, key) = pair(&files, "server");
-        let (accept, ca) = (port.to_string(), files.name("ca.pem"));
-        let _server = start(
-            "openssl",
-            &[
-                "s_server",
-                "-accept",
-                &accept,
-                "-cert",
-                &own,
-                "-key",
-                &key,
-                "-CAfile",
-                &ca,
-                "-Verify",
-                "1",
-                "-verify_return_error",
-                "-alpn",
-                "echo",
-                "-rev",
-                "-quiet",
-                flag,
-            ],
-        );
-        wait_for(port);
+        let (_server, port) = s_server(&files, flag);
         let (own, key) = pair(&files, "client");
         let relay = towards(
             &files,
