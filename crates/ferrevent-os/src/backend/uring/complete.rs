@@ -6,8 +6,9 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use io_uring::cqueue;
 
 use super::buffers::BUFFER;
+use super::entry::{bit, kind, parse};
 use super::slots::{Held, Index, Stage, mark};
-use super::state::{State, bit, kind, parse};
+use super::state::State;
 use crate::backend::{Event, What};
 use crate::op::{Accepted, Completion, Received};
 use crate::port::Readiness;

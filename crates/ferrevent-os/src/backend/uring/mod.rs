@@ -20,6 +20,8 @@
 
 mod buffers;
 mod complete;
+mod entry;
+mod renew;
 mod ring;
 mod slots;
 mod state;

@@ -3,58 +3,34 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use ferrevent_core::buffer::Pinned;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use socket2::SockAddr;
 
+use super::Message;
 use super::buffers::{Buffers, GROUP};
+use super::entry::{bit, cap, kind, parse, user_data};
+use super::renew::lend;
 use super::ring::Ring;
 use super::slots::{Held, Index, Sending, Slots, Stage, mark};
-use super::{Message, PIECES};
 use crate::backend::Event;
 use crate::op::{Op, OpKind};
 use crate::port::{Port, PortKind, Readiness};
 use crate::sys::Sys;
-
-/// What a completion is of: the low bits of its user data; the slot's index
-/// is above them.
-pub(super) mod kind {
-    /// Nobody waits for it.
-    pub(crate) const NOTHING: u8 = 0;
-    pub(crate) const RECEIVE: u8 = 1;
-    pub(crate) const SEND: u8 = 2;
-    pub(crate) const ACCEPT: u8 = 3;
-    pub(crate) const CONNECT: u8 = 4;
-    /// Readiness to read or to write, of a port.
-    pub(crate) const READ: u8 = 5;
-    pub(crate) const WRITE: u8 = 6;
-    /// Readiness of a watched descriptor.
-    pub(crate) const WATCH: u8 = 7;
-    /// The wake-up counter.
-    pub(crate) const WAKE: u8 = 8;
-
-    pub(crate) const ALL: std::ops::RangeInclusive<u8> = RECEIVE..=WATCH;
-}
-
-const KIND_BITS: u32 = 4;
-
-/// Bytes that one receive brings before it has to be asked for again.
-const CAP: u32 = 64 * 1024;
 
 /// What is done without though the kernel may have it, for tests of the ways
 /// of older kernels: `FERREVENT_URING_WITHOUT=multishot,room`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Without {
     /// No multishot receives and accepts, no provided buffers (before 6.0).
-    multishot: bool,
+    pub(super) multishot: bool,
     /// No cap on what a receive brings (before 6.17).
     cap: bool,
     /// No room: four submissions, eight completions, one buffer.
-    room: bool,
+    pub(super) room: bool,
 }
 
 impl Without {
@@ -69,29 +45,29 @@ impl Without {
     }
 }
 
-/// What was lent to rings that other threads took over, for good.
-static KEPT: Mutex<Vec<Buffers>> = Mutex::new(Vec::new());
+/// Bytes that one receive brings before it has to be asked for again.
+const CAP: u32 = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct State {
     // The ring goes first: the kernel lets go of the rest with it.
-    ring: Arc<Ring>,
+    pub(super) ring: Arc<Ring>,
     pub(super) buffers: Option<Buffers>,
     pub(super) slots: Slots,
     /// Submissions that found no room in the ring's queue.
-    backlog: VecDeque<squeue::Entry>,
+    pub(super) backlog: VecDeque<squeue::Entry>,
     /// Closed, but named by submissions that the kernel has not taken.
-    closing: Vec<OwnedFd>,
+    pub(super) closing: Vec<OwnedFd>,
     /// Watches by descriptor, and those whose level is to be asked for again.
     pub(super) watches: HashMap<RawFd, Index>,
     pub(super) again: Vec<Index>,
     /// What came while nobody waited.
-    ready: Vec<Event>,
+    pub(super) ready: Vec<Event>,
     /// Somebody is in the kernel, or about to be.
     asleep: bool,
     wake: RawFd,
     pub(super) shared: bool,
-    without: Without,
+    pub(super) without: Without,
     /// Receives can be capped, as far as is known.
     pub(super) capped: bool,
 }
@@ -467,187 +443,7 @@ impl State {
         }
     }
 
-    /// A new ring, for the child of a fork or for another thread: what was in
-    /// flight is asked for again.
-    pub(super) fn revive(&mut self) -> io::Result<()> {
-        let mut ring = Ring::new(self.shared, self.without.room)?;
-        ring.enable()?;
-        let buffers = lend(&ring, self.without);
-        let foreign = !self.ring.is_ours();
-        if !foreign {
-            // What came for the old one is told.
-            let mut events = std::mem::take(&mut self.ready);
-            self.complete(&mut events);
-            self.ready = events;
-        }
-        let old = std::mem::replace(&mut self.ring, Arc::new(ring));
-        drop(old);
-        if foreign {
-            // The parent's kernel fills the parent's copies.
-            self.buffers = buffers;
-        } else {
-            // The kernel may fill them until it has noticed.
-            let old = std::mem::replace(&mut self.buffers, buffers);
-            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend(old);
-        }
-        self.backlog.clear();
-        self.closing.clear();
-        self.listen_for_wakes();
-        self.ask_again();
-        Ok(())
-    }
-
-    fn ask_again(&mut self) {
-        let flying: Vec<(Index, u8)> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.fd >= 0)
-            .map(|(index, slot)| (index, std::mem::take(&mut slot.in_flight)))
-            .collect();
-        for (index, in_flight) in flying {
-            self.slots.release(index);
-            for kind in kind::ALL {
-                if in_flight & bit(kind) != 0 {
-                    self.begin_again(index, kind);
-                }
-            }
-        }
-    }
-
-    fn begin_again(&mut self, index: Index, kind: u8) {
-        let Some(slot) = self.slots.get(index) else {
-            return;
-        };
-        if slot.closed {
-            return;
-        }
-        match kind {
-            kind::RECEIVE => self.receive(index),
-            kind::ACCEPT => self.accept(index),
-            kind::CONNECT => {
-                if let Some(Held::Address(address)) = slot.held.take().map(|held| *held) {
-                    self.connect(index, address);
-                }
-            }
-            kind::SEND => {
-                if let Some(Held::Bytes(sending)) = slot.held.take().map(|held| *held) {
-                    self.send(index, sending.bytes, sending.len);
-                }
-            }
-            _ => self.poll(index, kind),
-        }
-    }
-
-    /// Ends every operation and sees to it that each has ended: then the
-    /// kernel touches nothing of ours any more.
-    pub(super) fn end_all(&mut self) {
-        if self.ring.is_ours() && self.ring.is_enabled() && !self.try_to_end_all() {
-            // It may write into what it was lent, or read what it was to
-            // send, at any time: nobody else gets that memory.
-            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend(self.buffers.take());
-            for (_, slot) in self.slots.iter() {
-                std::mem::forget(slot.held.take());
-            }
-        }
-        self.closing.clear();
-    }
-
-    fn try_to_end_all(&mut self) -> bool {
-        /// Tries, and how long each waits: what another thread submitted
-        /// ends by way of that thread.
-        const TRIES: u32 = 50;
-        const WAIT: Duration = Duration::from_millis(10);
-        for (_, slot) in self.slots.iter() {
-            // Nothing is begun again, and nobody is told.
-            slot.closed = true;
-        }
-        self.flush();
-        let every = || io_uring::types::CancelBuilder::any();
-        for _ in 0..TRIES {
-            let ring = Arc::clone(&self.ring);
-            let ended = ring.inner().submitter().register_sync_cancel(None, every());
-            let failed = |error: &io::Error| error.raw_os_error() != Some(libc::ENOENT);
-            if ended.is_err_and(|error| failed(&error)) || ring.enter(0, 0, None).is_err() {
-                return false;
-            }
-            self.complete(&mut Vec::new());
-            if self.slots.iter().all(|(_, slot)| slot.in_flight == 0) {
-                return true;
-            }
-            let _ = ring.enter(0, 1, Some(WAIT));
-        }
-        false
-    }
-
     pub(super) fn ring(&self) -> &Ring {
         &self.ring
     }
-}
-
-/// Lends buffers, where the kernel takes them and has multishot receives.
-fn lend(ring: &Ring, without: Without) -> Option<Buffers> {
-    if without.multishot || !has_multishot(ring) {
-        return None;
-    }
-    Buffers::new(ring, without.room).ok()
-}
-
-/// Whether receives can be multishot (6.0): no probe tells, but the zero-copy
-/// send came with the same release.
-fn has_multishot(ring: &Ring) -> bool {
-    let mut probe = io_uring::Probe::new();
-    ring.inner().submitter().register_probe(&mut probe).is_ok()
-        && probe.is_supported(opcode::SendZc::CODE)
-}
-
-/// Limits what a multishot receive brings (`optlen`, io_uring_enter(2)).
-fn cap(mut entry: squeue::Entry, bytes: u32) -> squeue::Entry {
-    const OPTLEN: usize = 44;
-    const { assert!(size_of::<squeue::Entry>() == 64) };
-    // SAFETY: an entry is a `struct io_uring_sqe` of 64 bytes, aligned to
-    // eight, and its 32-bit field `optlen` begins at byte 44; the crate has no
-    // name for it yet.
-    unsafe {
-        (&raw mut entry)
-            .cast::<u8>()
-            .add(OPTLEN)
-            .cast::<u32>()
-            .write(bytes);
-    }
-    entry
-}
-
-impl Message {
-    fn of(bytes: &Pinned, limit: usize) -> Box<Self> {
-        let mut slices = [io::IoSlice::new(&[]); PIECES];
-        let count = bytes.io_slices(0, &mut slices);
-        // SAFETY: a zeroed msghdr is a valid empty one, and so is an iovec.
-        let mut message: Box<Self> = Box::new(unsafe { std::mem::zeroed() });
-        let mut left = limit;
-        for (piece, slice) in message.pieces.iter_mut().zip(&slices[..count]) {
-            piece.iov_base = slice.as_ptr().cast_mut().cast();
-            piece.iov_len = slice.len().min(left);
-            left -= piece.iov_len;
-        }
-        message.header.msg_iov = message.pieces.as_mut_ptr();
-        message.header.msg_iovlen = count as _;
-        message
-    }
-}
-
-pub(super) fn bit(kind: u8) -> u8 {
-    1 << (kind - 1)
-}
-
-fn user_data(index: Index, kind: u8) -> u64 {
-    u64::from(index) << KIND_BITS | u64::from(kind)
-}
-
-/// The slot and the kind that a completion is of.
-#[inline]
-pub(super) fn parse(user_data: u64) -> (Index, u8) {
-    let kind = (user_data & ((1 << KIND_BITS) - 1)) as u8;
-    ((user_data >> KIND_BITS) as Index, kind)
 }

@@ -9,8 +9,9 @@ use std::os::fd::RawFd;
 use io_uring::opcode;
 use io_uring::types::Fd;
 
+use super::entry::{bit, kind};
 use super::slots::{Held, Index, Watch};
-use super::state::{State, bit, kind};
+use super::state::State;
 use crate::op::Token;
 use crate::port::Readiness;
 
