@@ -23,7 +23,7 @@ use crate::sys::{Clock, Sys};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
-    /// Connections the kernel holds before they are taken. Default 1024,
+    /// Connections the kernel holds before they are taken. Default 4096,
     /// which Linux cuts to `net.core.somaxconn`.
     pub backlog: i32,
     /// Several sockets may listen on the same address and share its
@@ -42,7 +42,7 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> Self {
         Self {
-            backlog: 1024,
+            backlog: 4096,
             reuse_port: false,
             dual_stack: false,
             nodelay: true,

@@ -73,7 +73,7 @@ pub(crate) fn play(part: &[String]) {
         match question.as_str() {
             "told" => {
                 let told = state.see().told.join("; ");
-                child::say(&told);
+                child::say(&format!("struck {}; told {told}", struck(&plan)));
                 continue;
             }
             "dump" => {
@@ -183,6 +183,16 @@ const ENDING: &[(Call, i32)] = &[
 /// How many faults were there to end a connection.
 fn ending(plan: &FaultPlan) -> u64 {
     plan.struck_by_rule()[HARMLESS.len()..].iter().sum()
+}
+
+/// How often each of those was struck.
+fn struck(plan: &FaultPlan) -> String {
+    let counts = &plan.struck_by_rule()[HARMLESS.len()..];
+    let each = ENDING.iter().zip(counts);
+    let each: Vec<String> = each
+        .map(|((call, errno), times)| format!("{call:?} {errno}: {times}"))
+        .collect();
+    each.join(", ")
 }
 
 fn descriptors() -> usize {
