@@ -72,6 +72,14 @@ pub(crate) const ALL: &[Peer] = &[
     peer("ferrevent-uring", Program::Example, &["--backend", "uring"])
         .with_idle()
         .with_tls(),
+    peer(
+        "ferrevent-uring-pool1",
+        Program::Example,
+        &["--backend", "uring", "--workers", "1"],
+    )
+    .with_idle()
+    .with_tls()
+    .on_request(),
     peer("ferrevent-poll", Program::Example, &["--backend", "poll"])
         .with_tls()
         .on_request(),

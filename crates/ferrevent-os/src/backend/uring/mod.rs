@@ -10,8 +10,9 @@
 //!
 //! One thread's ring has completions made when it asks for them. A shared one
 //! does not: then a worker that is held up in a handler would hold up every
-//! stream whose operations it had submitted. There whoever submits while
-//! another waits tells the kernel at once.
+//! stream whose operations it had submitted (`bench/c/ring_owner.c` shows by
+//! how much). There whoever submits while another waits tells the kernel at
+//! once.
 //!
 //! Who owns what: the bytes of a send and the address of a connect are in the
 //! port's slot ([`slots`]) until their completion; a block lent for receiving
