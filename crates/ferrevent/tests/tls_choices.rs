@@ -28,7 +28,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use secure::{client, connect_tls, listen_tls, once, over, server, tcp, writer};
+use secure::{client, connect_tls, connect_tls_by, listen_tls, once, over, server, tcp, writer};
 
 /// As Tor's links have it: any certificate that is one, but the handshake must
 /// be signed by its key.
@@ -262,7 +262,7 @@ fn who_offers_no_protocol_is_served() {
 fn a_client_may_allow_an_end_without_close_notify() {
     let authority = authority();
     on_every_backend(|events| {
-        for allowed in [false, true] {
+        for (allowed, made) in [(false, false), (true, false), (true, true)] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let to = Address::Socket(listener.local_addr().unwrap());
             let mut connection = authority.blocking_server("localhost");
@@ -275,8 +275,15 @@ fn a_client_may_allow_an_end_without_close_notify() {
                 let _ = socket.read_to_end(&mut Vec::new());
             });
             let (recorder, record) = Recorder::new();
-            let client = client(authority).allow_dirty_shutdown(allowed);
-            connect_tls(events, &to, client, "localhost", recorder);
+            let client = if made {
+                authority
+                    .client_of(rustls::ProtocolVersion::TLSv1_3)
+                    .allow_dirty_shutdown(allowed)
+            } else {
+                let client = client(authority).allow_dirty_shutdown(allowed);
+                client.build().unwrap()
+            };
+            connect_tls_by(events, &to, &client, "localhost", recorder);
             until(events, "the close", || over(&record));
             assert_eq!(record.see().bytes, b"not all");
             assert_eq!(record.finished(), allowed, "{}", record.reason());

@@ -91,6 +91,19 @@ impl Client {
         }
     }
 
+    /// As [`ClientBuilder::allow_dirty_shutdown`], for a client that is made.
+    ///
+    /// ```
+    /// use ferrevent::tls::{Client, rustls};
+    /// fn client(config: rustls::ClientConfig) -> Client {
+    ///     Client::from_rustls(config.into()).allow_dirty_shutdown(true)
+    /// }
+    /// ```
+    pub fn allow_dirty_shutdown(mut self, on: bool) -> Self {
+        self.dirty_shutdown = on;
+        self
+    }
+
     /// The filter of one connection to a server of this name: a host name or
     /// an IP address, for which its certificate must hold.
     ///

@@ -119,6 +119,22 @@ impl Server {
         })))
     }
 
+    /// As [`ServerBuilder::allow_dirty_shutdown`], for a server that is made,
+    /// and for every clone of it.
+    ///
+    /// ```
+    /// use ferrevent::tls::{Server, rustls};
+    /// fn server(config: rustls::ServerConfig) -> Server {
+    ///     Server::from_rustls(config.into()).allow_dirty_shutdown(true)
+    /// }
+    /// ```
+    pub fn allow_dirty_shutdown(self, on: bool) -> Self {
+        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        inner.dirty_shutdown = on;
+        drop(inner);
+        self
+    }
+
     /// Gives this server, and every clone of it, what another one has: new
     /// certificates, say. Connections that stand go on with what they have.
     ///

@@ -40,10 +40,19 @@ pub(crate) fn connect_tls(
     name: &str,
     handler: impl Handler + Send + 'static,
 ) {
-    let client = client.build().unwrap();
+    connect_tls_by(rig, to, &client.build().unwrap(), name, handler);
+}
+
+pub(crate) fn connect_tls_by(
+    rig: &mut Rig,
+    to: &Address,
+    client: &Client,
+    name: &str,
+    handler: impl Handler + Send + 'static,
+) {
     let config = StreamConfig::DEFAULT;
     rig.context()
-        .connect_tls_with(to, None, config, &client, name, handler)
+        .connect_tls_with(to, None, config, client, name, handler)
         .unwrap();
 }
 
