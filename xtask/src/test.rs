@@ -49,6 +49,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             "-p",
             "ferrevent",
             "--lib",
+            "--features",
+            "async",
             "--release",
             "--locked",
             "--target-dir",

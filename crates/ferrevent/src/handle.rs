@@ -261,6 +261,33 @@ impl Handle {
         self.command(Command::Resume)
     }
 
+    /// Has [`nudged`](crate::Handler::nudged) called, once for all that is
+    /// asked before it: for a handler that has something to look at. Returns
+    /// false when the stream is no more.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Handler, Stream};
+    /// struct Printer(std::sync::mpsc::Receiver<String>);
+    /// impl Handler for Printer {
+    ///     fn nudged(&mut self, stream: &mut Stream<'_>) {
+    ///         while let Ok(line) = self.0.try_recv() {
+    ///             let _ = stream.write(line.as_bytes());
+    ///         }
+    ///     }
+    ///     fn readable(&mut self, _: &mut Stream<'_>) {}
+    /// }
+    /// # let mut events = EventLoop::new()?;
+    /// let (lines, wanted) = std::sync::mpsc::channel();
+    /// let address = "127.0.0.1:7".parse()?;
+    /// let handle = events.local().connect(&address, Printer(wanted))?;
+    /// lines.send("hello\r\n".to_owned())?;
+    /// assert!(handle.nudge());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn nudge(&self) -> bool {
+        self.command(Command::Nudge)
+    }
+
     /// Sets limits and timeouts. Returns false when the stream is no more.
     ///
     /// ```

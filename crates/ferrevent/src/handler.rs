@@ -56,6 +56,13 @@ pub trait Handler {
         let _ = stream;
     }
 
+    /// Somebody has asked for this callback, by [`Handle::nudge`].
+    ///
+    /// [`Handle::nudge`]: crate::Handle::nudge
+    fn nudged(&mut self, stream: &mut Stream<'_>) {
+        let _ = stream;
+    }
+
     /// The output has fallen to its low watermark: there is room to write.
     /// The default body asks not to be called again.
     fn writable(&mut self, stream: &mut Stream<'_>) {

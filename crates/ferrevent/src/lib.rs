@@ -23,6 +23,8 @@
 #![forbid(unsafe_code)]
 
 mod address;
+#[cfg(feature = "async")]
+pub mod asynch;
 pub mod engine;
 mod event_loop;
 mod filtered;

@@ -25,6 +25,8 @@ pub(crate) enum Message {
     Pipe(Token, Token),
     Run(Box<dyn FnOnce(&mut Context<'_>) + Send>),
     Stop,
+    #[cfg(feature = "async")]
+    Poll(Arc<dyn crate::asynch::Runnable>),
     /// Rate limits have changed: others may have their turn.
     Limits,
 }
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Resume,
     Configure(Box<StreamConfig>),
     Flush,
+    Nudge,
     AddFilter(Box<dyn Filter>),
     Limit(Box<(Change, Arc<Limits>)>),
 }

@@ -14,3 +14,9 @@ pub(crate) use loom::{
     sync::atomic::{AtomicBool, Ordering},
     sync::{Condvar, Mutex, MutexGuard},
 };
+
+#[cfg(all(feature = "async", not(loom)))]
+pub(crate) use std::sync::atomic::AtomicU8;
+
+#[cfg(all(feature = "async", loom))]
+pub(crate) use loom::sync::atomic::AtomicU8;

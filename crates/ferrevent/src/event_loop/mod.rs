@@ -454,12 +454,30 @@ impl EventLoop {
         self.inner.engine.is_empty()
     }
 
+    /// What tasks share; made when it is first asked for.
+    #[cfg(feature = "async")]
+    pub(crate) fn hub(&mut self) -> Arc<crate::asynch::Hub> {
+        self.inner.hub(false)
+    }
+
+    /// A turn that waits for nothing if a future is to be polled; false when
+    /// somebody has stopped the loop.
+    #[cfg(feature = "async")]
+    pub(crate) fn turn_for_tasks(&mut self, at_once: bool) -> io::Result<bool> {
+        if self.inner.stop != Stop::No {
+            self.inner.stop = Stop::No;
+            return Ok(false);
+        }
+        self.turn(at_once.then_some(Duration::ZERO))?;
+        Ok(true)
+    }
+
     fn go_on(&mut self) -> bool {
         if self.inner.stop != Stop::No {
             self.inner.stop = Stop::No;
             return false;
         }
-        !self.inner.engine.is_empty()
+        !self.inner.is_idle()
     }
 }
 
@@ -530,6 +548,8 @@ impl EventLoop {
 impl Drop for EventLoop {
     /// Closes every stream; their handlers are told.
     fn drop(&mut self) {
+        #[cfg(feature = "async")]
+        self.inner.end_tasks();
         drop(self.inner.mailbox.close());
         for token in self.inner.engine.streams() {
             self.end_stream(token);

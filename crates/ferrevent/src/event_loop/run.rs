@@ -109,6 +109,11 @@ fn deliver(inner: &mut Inner<OneThread>, message: Message) {
             }
         }
         Message::Limits => inner.engine.tend_limits(),
+        #[cfg(feature = "async")]
+        Message::Poll(task) => {
+            let now = inner.engine.now();
+            crate::asynch::run(&mut Context::new(Host::Loop(inner), now), task);
+        }
         Message::Stop => inner.stop = Stop::Now,
     }
 }

@@ -350,6 +350,25 @@ impl<'a> Context<'a> {
     }
 
     /// The owner goes last, when no lock is held.
+    /// Has a stream's handler called: [`nudged`](crate::Handler::nudged).
+    #[cfg(feature = "async")]
+    pub(crate) fn nudge(&mut self, stream: ferrevent_os::Token) {
+        use crate::mailbox::{Command, Message};
+        let there = on!(&mut self.host, inner => {
+            // One that is out is asked when it is back.
+            inner.engine.missing(stream).is_none() && {
+                inner.engine.with_stream(stream, |stream, _| stream.machine.nudge());
+                true
+            }
+        });
+        if !there {
+            // A loop that is gone has told its streams so.
+            let _ = self
+                .mailbox()
+                .send(Message::Command(stream, Command::Nudge));
+        }
+    }
+
     fn remove(&mut self, key: Key) -> bool {
         match &mut self.host {
             Host::Loop(inner) => inner.engine.remove(key.0).is_some(),

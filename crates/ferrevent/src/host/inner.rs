@@ -28,6 +28,8 @@ pub(crate) struct Inner<M: Mode> {
     pub(crate) stop: Stop,
     pub(crate) trouble: Option<Arc<M::Notice>>,
     pub(super) signals: Option<Signals>,
+    #[cfg(feature = "async")]
+    pub(crate) hub: Option<Arc<crate::asynch::Hub>>,
 }
 
 /// Makes a handler for each connection that is taken.
@@ -67,6 +69,8 @@ impl<M: Mode> Inner<M> {
             stop: Stop::No,
             trouble: None,
             signals: None,
+            #[cfg(feature = "async")]
+            hub: None,
         }
     }
 
@@ -83,6 +87,15 @@ impl<M: Mode> Inner<M> {
         if let Some(hook) = &self.trouble {
             hook(trouble);
         }
+    }
+
+    /// Whether nothing is registered, and no task goes on.
+    pub(crate) fn is_idle(&self) -> bool {
+        #[cfg(feature = "async")]
+        if self.hub.as_ref().is_some_and(|hub| hub.is_busy()) {
+            return false;
+        }
+        self.engine.is_empty()
     }
 
     pub(super) fn sys(&self) -> Sys {
@@ -257,4 +270,24 @@ pub(super) fn open_listener(
         }
     }
     outcome
+}
+
+/// Tasks.
+#[cfg(feature = "async")]
+impl<M: Mode> Inner<M> {
+    /// What they share; made when it is first asked for.
+    pub(crate) fn hub(&mut self, is_pool: bool) -> Arc<crate::asynch::Hub> {
+        let sys = self.sys();
+        let hub = self.hub.get_or_insert_with(|| {
+            crate::asynch::Hub::new(Arc::clone(&self.mailbox), sys, is_pool)
+        });
+        Arc::clone(hub)
+    }
+
+    /// Drops their futures.
+    pub(crate) fn end_tasks(&mut self) {
+        if let Some(hub) = self.hub.take() {
+            hub.shut_down();
+        }
+    }
 }

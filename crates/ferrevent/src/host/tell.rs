@@ -49,6 +49,7 @@ fn tell<M: Mode>(host: &mut Host<'_>, now: Tick, core: &mut StreamCore<M>) {
             StreamEvent::Upgraded => handler.upgraded(stream),
             StreamEvent::Writable => handler.writable(stream),
             StreamEvent::Sent => handler.sent(stream),
+            StreamEvent::Nudged => handler.nudged(stream),
             StreamEvent::TimedOut(which) => handler.timed_out(stream, which),
             StreamEvent::Closed(reason) => handler.closed(stream, reason),
             _ => {}
@@ -101,6 +102,7 @@ pub(crate) fn apply<M: Mode>(stream: &mut StreamCore<M>, now: Tick, message: Mes
             Command::Resume => machine.resume(),
             Command::Configure(config) => machine.configure(now, *config),
             Command::Flush => machine.flush(),
+            Command::Nudge => machine.nudge(),
             // Refused only by a stream that is over, or whose owner ends it.
             Command::AddFilter(filter) => drop(machine.add_filter(now, filter)),
             // A tree of four billion streams refuses one more.

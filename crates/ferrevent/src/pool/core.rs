@@ -54,6 +54,8 @@ pub(crate) enum Job {
         once: bool,
     },
     Call(Box<dyn FnOnce(&mut Context<'_>) + Send>, Tick),
+    #[cfg(feature = "async")]
+    Poll(Arc<dyn crate::asynch::Runnable>, Tick),
     Trouble(Trouble),
 }
 
@@ -128,6 +130,12 @@ impl Core {
         })
     }
 
+    /// Whether there is work that waits for nothing, or that is being done.
+    #[cfg(feature = "async")]
+    pub(super) fn is_working(&self) -> bool {
+        self.mailbox.has_mail(0) || self.desk.is_working()
+    }
+
     pub(super) fn open(&self) {
         self.desk.open();
     }
@@ -159,6 +167,10 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        #[cfg(feature = "async")]
+        if let Some(hub) = self.desk.source().inner.hub.take() {
+            hub.shut_down();
+        }
         drop(self.mailbox.close());
         let tokens = self.desk.source().inner.engine.streams();
         for token in tokens {
@@ -219,6 +231,11 @@ impl Hands<Work> for Core {
                 if let Err(payload) = outcome {
                     self.panicked(panic_message(&*payload));
                 }
+                Done::Nothing
+            }
+            #[cfg(feature = "async")]
+            Job::Poll(task, now) => {
+                crate::asynch::run(&mut Context::new(Host::Pool(self), now), task);
                 Done::Nothing
             }
             Job::Trouble(trouble) => {
@@ -375,7 +392,7 @@ impl Source for Work {
 
     fn is_over(&self, running: usize) -> bool {
         self.inner.stop != Stop::No
-            || (running == 0 && self.inner.engine.is_empty() && !self.inner.mailbox.has_mail(0))
+            || (running == 0 && self.inner.is_idle() && !self.inner.mailbox.has_mail(0))
     }
 }
 
@@ -469,6 +486,8 @@ impl Work {
                 None
             }
             Message::Run(work) => Some(Job::Call(work, self.inner.engine.now())),
+            #[cfg(feature = "async")]
+            Message::Poll(task) => Some(Job::Poll(task, self.inner.engine.now())),
             Message::Limits => {
                 self.inner.engine.tend_limits();
                 None

@@ -122,6 +122,13 @@ impl<S: Source> Desk<S> {
             .source
     }
 
+    /// Whether a job is being done, or one is there to be done.
+    #[cfg(feature = "async")]
+    pub(super) fn is_working(&self) -> bool {
+        let state = self.lock();
+        state.running > 0 || state.source.has_more()
+    }
+
     /// Lets workers come again.
     pub(super) fn open(&self) {
         self.lock().over = false;

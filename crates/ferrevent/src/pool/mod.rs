@@ -169,6 +169,27 @@ impl Pool {
         )
     }
 
+    /// What tasks share; made when it is first asked for.
+    #[cfg(feature = "async")]
+    pub(crate) fn hub(&self) -> Arc<crate::asynch::Hub> {
+        self.core.with(|inner| inner.hub(true))
+    }
+
+    /// A stop that came after the end of a run is not meant for the next.
+    #[cfg(feature = "async")]
+    pub(crate) fn forget_stop(&self) {
+        self.core.with(|inner| inner.stop = crate::host::Stop::No);
+    }
+
+    /// Waits until the workers have nothing more to do, so long at most.
+    #[cfg(feature = "async")]
+    pub(crate) fn settle(&self, most: std::time::Duration) {
+        let end = std::time::Instant::now() + most;
+        while self.core.is_working() && std::time::Instant::now() < end {
+            thread::yield_now();
+        }
+    }
+
     /// How many things are registered.
     ///
     /// ```

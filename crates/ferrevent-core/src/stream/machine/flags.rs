@@ -38,9 +38,10 @@ impl Flags {
     pub(super) const TELL_UPGRADED: u32 = 1 << 23;
     pub(super) const TELL_SENT: u32 = 1 << 24;
     /// What is told only of a stream that is open.
+    pub(super) const TELL_NUDGED: u32 = 1 << 26;
     pub(super) const TELL_OPEN: u32 = 0x1ff << 16
         & !(Self::TELL_READ_TIMEOUT | Self::TELL_WRITE_TIMEOUT | Self::TELL_CLOSED);
-    pub(super) const TELL_ANY: u32 = 0x1ff << 16;
+    pub(super) const TELL_ANY: u32 = 0x1ff << 16 | Self::TELL_NUDGED;
 
     #[inline]
     pub(super) fn has(self, bits: u32) -> bool {

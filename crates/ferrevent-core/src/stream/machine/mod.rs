@@ -47,6 +47,8 @@ pub enum StreamEvent {
     /// The kernel took some of what waits; told to those who
     /// [listen](Machine::set_tells_sent).
     Sent,
+    /// Somebody has asked for this, by [`Machine::nudge`].
+    Nudged,
     /// A time limit passed; its clock starts again.
     TimedOut(Timeout),
     /// The stream is over. Told once, last.

@@ -164,6 +164,23 @@ impl Machine {
         }
     }
 
+    /// Tells [`StreamEvent::Nudged`], once for all that is asked before it was
+    /// told, also while the connection does not stand yet.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// let mut machine = Machine::connecting();
+    /// machine.nudge();
+    /// machine.nudge();
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Nudged)));
+    /// assert!(machine.next_event().is_none());
+    /// ```
+    pub fn nudge(&mut self) {
+        if !self.flags.has(Flags::CLOSED) {
+            self.flags.set(Flags::TELL_NUDGED);
+        }
+    }
+
     /// Tells [`StreamEvent::Sent`] from now on, or no more: progress also
     /// where much still waits. What waits is in the [output](Self::output) and
     /// in the [filters](Self::filtered_bytes), what went is
@@ -555,6 +572,9 @@ impl Machine {
     }
 
     fn next_event_slow(&mut self) -> Option<StreamEvent> {
+        if self.flags.take(Flags::TELL_NUDGED) {
+            return Some(StreamEvent::Nudged);
+        }
         let waits = self.waits_to_open();
         if !waits && self.flags.take(Flags::TELL_OPENED) {
             return Some(StreamEvent::Opened);
