@@ -25,6 +25,9 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v nft", "nftables"),
     ("command -v ip", "iproute2"),
     ("command -v unshare", "util-linux"),
+    ("command -v gzip", "gzip"),
+    ("command -v lz4", "lz4"),
+    ("command -v zstd", "zstd"),
 ];
 
 /// What builds for Windows, and runs it.

@@ -7,7 +7,7 @@ mod random;
 
 use std::io;
 
-use ferrevent_core::filter::{Filter, Pass};
+use ferrevent_core::filter::{Filter, LAYER_BYTES, Pass};
 use ferrevent_core::stream::{Machine, StreamEvent};
 use ferrevent_core::timer::Tick;
 use ferrevent_models::stream::{Layer, World, every_trip};
@@ -96,6 +96,73 @@ fn a_goodbye_counts_though_the_wire_was_gone_before_it_was_received() {
         };
         assert_eq!(reason.is_clean(), says_goodbye, "{reason}");
     }
+}
+
+/// Makes a hundred kilobytes of every byte, as much of it at a time as there is
+/// room for, and remembers how much there was of it at once.
+struct Yeast {
+    owes: usize,
+    most: usize,
+}
+
+impl Filter for Yeast {
+    fn decode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        while pass.room() > 0 && pass.available() > 0 {
+            if self.owes == 0 {
+                self.owes = 100_000;
+            }
+            let n = self.owes.min(pass.room()).min(16_000);
+            pass.target().append(&vec![0; n])?;
+            self.owes -= n;
+            if self.owes == 0 {
+                pass.source().drain(1)?;
+            }
+            self.most = self.most.max(pass.target().len());
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        pass.map(|_| ());
+        Ok(())
+    }
+}
+
+/// What an owner who has finished throws away is not gathered for that.
+#[test]
+fn what_is_thrown_away_is_bounded_too() {
+    let mut machine = Machine::connected();
+    let yeast = Yeast { owes: 0, most: 0 };
+    machine.add_filter(Tick(0), Box::new(yeast)).unwrap();
+    machine.finish(Tick(0));
+    machine.received(Tick(0), true, 50, |input| input.append(&[1; 50]).unwrap());
+    assert_eq!(machine.received_bytes(), 5_000_000);
+    assert!(machine.input().is_empty());
+    let most = machine.filter::<Yeast>().unwrap().most;
+    assert!(most <= LAYER_BYTES, "{most} bytes at once");
+}
+
+/// What died on the way is not ended as if it were whole.
+#[test]
+fn a_failure_cuts_short_what_is_sent() {
+    struct Picky(bool);
+    impl Filter for Picky {
+        fn decode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+            pass.source().clear()?;
+            Err(io::ErrorKind::InvalidData.into())
+        }
+        fn encode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+            pass.map(|_| ());
+            Ok(())
+        }
+        fn cut_short(&mut self) {
+            self.0 = true;
+        }
+    }
+    let mut machine = Machine::connected();
+    machine.add_filter(Tick(0), Box::new(Picky(false))).unwrap();
+    machine.received(Tick(0), true, 1, |input| input.append(b"x").unwrap());
+    assert!(machine.filter::<Picky>().unwrap().0);
 }
 
 /// Watermarks, pauses, sips, pieces and kernels of every kind, in simulated

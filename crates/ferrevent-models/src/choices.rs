@@ -57,6 +57,12 @@ impl<'a> Choices<'a> {
         }
     }
 
+    /// The bytes that no choice was made by.
+    #[must_use]
+    pub fn rest(self) -> &'a [u8] {
+        self.0.take_rest()
+    }
+
     /// All operations that the bytes are.
     pub fn all<T>(mut self, mut next: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let mut operations = Vec::new();

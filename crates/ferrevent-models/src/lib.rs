@@ -11,6 +11,7 @@
 
 pub mod buffer;
 mod choices;
+pub mod compress;
 pub mod stream;
 pub mod text;
 pub mod timer;
@@ -26,4 +27,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("stream", stream::run),
     ("timer", timer::run),
     ("text", text::run),
+    ("compress", compress::run),
 ];

@@ -25,6 +25,8 @@
 mod address;
 #[cfg(feature = "async")]
 pub mod asynch;
+#[cfg(feature = "compress")]
+pub mod compress;
 pub mod engine;
 mod event_loop;
 mod filtered;

@@ -18,7 +18,7 @@ use std::any::Any;
 use std::io;
 
 pub use pass::Pass;
-pub(crate) use stack::{Ends, Stack};
+pub(crate) use stack::{Ends, Outcome, Stack};
 
 /// The most bytes between two layers before the one that puts them out is
 /// asked for no more: 64 KiB. One unit of a filter that cannot be divided may

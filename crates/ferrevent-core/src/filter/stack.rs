@@ -62,6 +62,15 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<Failure>,
 }
 
+impl Outcome {
+    /// What another run did, after this one.
+    pub(crate) fn add(&mut self, other: Outcome) {
+        self.decoded += other.decoded;
+        self.encoded += other.encoded;
+        self.failure = other.failure;
+    }
+}
+
 /// A filter failed.
 #[derive(Debug)]
 pub(crate) struct Failure {

@@ -91,7 +91,14 @@ impl<S> StreamEntry<S> {
                 machine.file_read(now, read);
             }
             let Some(output) = machine.sendable(now) else {
-                break;
+                if machine.wants_file().is_none() {
+                    break;
+                }
+                // A filter took what lay before it, and put nothing out yet.
+                if share.is_spent() {
+                    return (true, false);
+                }
+                continue;
             };
             let most = match &mut limited {
                 None => usize::MAX,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Flags, Machine};
 use crate::buffer::{Block, Buffer, End, FileRangeRef};
-use crate::filter::{Ends, Filter, Stack};
+use crate::filter::{Ends, Filter, LAYER_BYTES, Outcome, Stack};
 use crate::stream::{Activity, CloseReason, WriteError, panic_message};
 use crate::timer::Tick;
 
@@ -234,7 +234,7 @@ impl Machine {
         }
         let discarding = self.flags.has(Flags::DISCARDING);
         let input_limit = if discarding {
-            usize::MAX
+            LAYER_BYTES
         } else {
             self.config().input.high.max(1)
         };
@@ -243,13 +243,24 @@ impl Machine {
         let Some(stack) = &mut rare.filters else {
             return;
         };
-        let ends = Ends {
-            input: &mut self.input,
-            input_limit,
-            output: &mut self.output,
-            output_last,
+        let (input, output) = (&mut self.input, &mut self.output);
+        let work = || {
+            let mut outcome = Outcome::default();
+            loop {
+                outcome.add(stack.run(Ends {
+                    input,
+                    input_limit,
+                    output,
+                    output_last,
+                }));
+                if !discarding || input.is_empty() {
+                    return outcome;
+                }
+                // A little becomes much in some filters: it is not kept to be thrown away.
+                let _ = input.clear();
+            }
         };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| stack.run(ends))) {
+        let outcome = match catch_unwind(AssertUnwindSafe(work)) {
             Ok(outcome) => outcome,
             Err(payload) => {
                 self.close(CloseReason::Panicked(panic_message(&*payload)));
@@ -260,12 +271,8 @@ impl Machine {
         stack.owes_writable |= outcome.encoded > 0;
         self.received += outcome.decoded as u64;
         self.sent += outcome.encoded as u64;
-        if outcome.decoded > 0 {
-            if discarding {
-                let _ = self.input.clear();
-            } else {
-                self.flags.set(Flags::TELL_READABLE);
-            }
+        if outcome.decoded > 0 && !discarding {
+            self.flags.set(Flags::TELL_READABLE);
         }
         if open && self.flags.take(Flags::OPENING) {
             rare.restart(now);
@@ -331,7 +338,10 @@ impl Machine {
         rare.linger_until = rare.linger_until.min(now + patience);
         if let Some(stack) = &mut rare.filters {
             // One that panics here has said its last.
-            let _ = catch_unwind(AssertUnwindSafe(|| stack.last_words()));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                stack.cut_short();
+                stack.last_words();
+            }));
         }
         self.input_ended();
     }
