@@ -31,8 +31,8 @@ impl Handler for Unpack {
         if let Some(it) = stream.compression() {
             let answer = format!(
                 "{} bytes from {}\n",
-                it.plain_received(),
-                it.packed_received()
+                it.tally().received().plain,
+                it.tally().received().packed
             );
             let _ = stream.write(answer.as_bytes());
         }

@@ -304,12 +304,12 @@ fn compression_goes_on_top_of_another_filter_and_the_counts_tell_of_both() {
                 stream.echo();
             }
             fn closed(&mut self, stream: &mut Stream<'_>, _: CloseReason) {
-                let it = stream.compression().unwrap();
+                let it = stream.compression().unwrap().tally();
                 *self.0.lock().unwrap() = [
-                    it.plain_received(),
-                    it.packed_received(),
-                    it.plain_sent(),
-                    it.packed_sent(),
+                    it.received().plain,
+                    it.received().packed,
+                    it.sent().plain,
+                    it.sent().packed,
                     stream.wire_received_bytes(),
                 ];
             }

@@ -16,6 +16,8 @@ pub(crate) enum Event<'a> {
         upstream: &'a str,
         workers: u16,
         max_connections: Option<u32>,
+        listen_compression: Option<String>,
+        upstream_compression: Option<String>,
         pid: u32,
         version: &'a str,
     },
@@ -68,6 +70,10 @@ pub(crate) struct Connection<'a> {
     pub(crate) client_tls: Option<&'a Tls>,
     /// And with the upstream.
     pub(crate) upstream_tls: Option<&'a Tls>,
+    /// What compression came to on the client's side, if there is one.
+    pub(crate) client_compression: Option<&'a Compressed>,
+    /// And on the upstream's.
+    pub(crate) upstream_compression: Option<&'a Compressed>,
     /// Whose end it was, if it was not a clean one.
     pub(crate) side: Option<Side>,
     /// Why it ended, for programs.
@@ -90,6 +96,23 @@ pub(crate) struct Tls {
     pub(crate) subject: Option<String>,
     /// Whether an earlier session went on.
     pub(crate) resumed: bool,
+}
+
+/// What is spoken with one of the two peers.
+pub(crate) struct Between {
+    pub(crate) tls: Option<Tls>,
+    pub(crate) compression: Option<Compressed>,
+}
+
+/// What compression came to: bytes before and after.
+#[derive(Serialize)]
+pub(crate) struct Compressed {
+    /// The format, and the level if it is not the usual one.
+    pub(crate) method: String,
+    pub(crate) sent: u64,
+    pub(crate) sent_packed: u64,
+    pub(crate) received: u64,
+    pub(crate) received_packed: u64,
 }
 
 /// One of the two peers of a connection.
@@ -126,8 +149,21 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Started {
-                listen, upstream, ..
-            } => write!(f, "relaying {} to {upstream}", listen.join(", ")),
+                listen,
+                upstream,
+                listen_compression,
+                upstream_compression,
+                ..
+            } => {
+                write!(f, "relaying {} to {upstream}", listen.join(", "))?;
+                if let Some(how) = listen_compression {
+                    write!(f, ", clients compress by {how}")?;
+                }
+                if let Some(how) = upstream_compression {
+                    write!(f, ", compressed by {how} towards the upstream")?;
+                }
+                Ok(())
+            }
             Event::Connection(connection) => connection.fmt(f),
             Event::CapReached { max_connections } => write!(
                 f,
@@ -175,9 +211,15 @@ impl fmt::Display for Connection<'_> {
             "{} -> {} in={} out={} time={:.3}s ",
             self.peer, self.upstream, self.bytes_in, self.bytes_out, self.seconds
         )?;
-        for (side, tls) in [("client", self.client_tls), ("upstream", self.upstream_tls)] {
+        for (side, tls, compression) in [
+            ("client", self.client_tls, self.client_compression),
+            ("upstream", self.upstream_tls, self.upstream_compression),
+        ] {
             if let Some(tls) = tls {
                 write!(f, "{side}[{tls}] ")?;
+            }
+            if let Some(compression) = compression {
+                write!(f, "{side}[{compression}] ")?;
             }
         }
         match self.side {
@@ -208,6 +250,22 @@ impl fmt::Display for Tls {
     }
 }
 
+impl fmt::Display for Compressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.method)?;
+        for (what, plain, packed) in [
+            ("sent", self.sent, self.sent_packed),
+            ("received", self.received, self.received_packed),
+        ] {
+            write!(f, " {what}={plain}/{packed}")?;
+            if packed > 0 {
+                write!(f, " ({:.1}:1)", plain as f64 / packed as f64)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn milliseconds<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((seconds * 1000.0).round() / 1000.0)
 }
@@ -227,6 +285,8 @@ mod tests {
             seconds: 1.234_56,
             client_tls: None,
             upstream_tls: None,
+            client_compression: None,
+            upstream_compression: None,
             side: Some(Side::Upstream),
             reason: "reset",
             detail: "failed to receive: reset".into(),

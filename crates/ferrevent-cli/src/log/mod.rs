@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 
 use crate::live;
 
-pub(crate) use event::{Connection, Event, Side, Tls};
+pub(crate) use event::{Between, Compressed, Connection, Event, Side, Tls};
 
 /// Where the log goes, and how it is written.
 #[derive(Args, Clone, Default)]

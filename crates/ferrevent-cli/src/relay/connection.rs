@@ -3,14 +3,16 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use ferrevent::{Activity, CloseReason, Handle, Handler, Stream, Timeout};
+use ferrevent::compress::Tally;
+use ferrevent::{Activity, CloseReason, Filter, Handle, Handler, Stream, Timeout};
 
 use super::IDLE_CHECKS;
+use super::compress;
 use super::reason::End;
 use super::state::Relay;
 use super::tls::{Tls, summary};
 use crate::lock;
-use crate::log::{Side, Tls as Agreed};
+use crate::log::{Between, Side, Tls as Agreed};
 
 /// The side of a connection that was accepted.
 pub(super) struct Front {
@@ -39,6 +41,7 @@ struct Upstream {
     /// Why it ended.
     reason: Option<CloseReason>,
     agreed: Option<Agreed>,
+    tally: Option<Tally>,
 }
 
 type Shared = Arc<Mutex<Upstream>>;
@@ -58,6 +61,13 @@ impl Front {
 
     /// The client is heard: connects to the upstream, and joins the two.
     fn join(&mut self, stream: &mut Stream<'_>) {
+        if let Some(how) = self.relay.0.options.compression.clients()
+            && stream.start_compression(&how).is_err()
+        {
+            // It is broken already.
+            stream.close();
+            return;
+        }
         match self.connect(stream) {
             Ok(back) => {
                 stream.pipe(&back);
@@ -83,11 +93,14 @@ impl Front {
         };
         let shared = &self.relay.0;
         let (to, config) = (&shared.options.connect, shared.config);
-        let context = stream.context();
-        match by {
-            Some((client, name)) => context.connect_tls_with(to, None, config, client, name, back),
-            None => context.connect_with(to, None, config, back),
+        let mut filters: Vec<Box<dyn Filter>> = Vec::new();
+        if let Some((client, name)) = by {
+            filters.push(Box::new(client.session(name)?));
         }
+        let compression = shared.options.compression.upstream();
+        filters.extend(compression.map(|how| how.filter()));
+        let context = stream.context();
+        context.connect_filtered(to, None, config, filters, back)
     }
 
     /// The upstream's trouble comes first: it is why the client was let go.
@@ -146,18 +159,32 @@ impl Handler for Front {
             back.close();
         }
         let end = self.end(&reason);
-        let own = stream.tls().and_then(|session| summary(session, None));
-        let upstream = lock(&self.upstream).agreed.take();
-        let tls = (own.as_ref(), upstream.as_ref());
-        self.relay.closed(self.id, &self.peer, stream, end, tls);
+        let options = &self.relay.0.options.compression;
+        let of = |how, tally: Option<Tally>| Some(compress::summary(how, &tally?));
+        let own = stream.compression().map(|it| it.tally());
+        let client = Between {
+            tls: stream.tls().and_then(|session| summary(session, None)),
+            compression: options.clients().and_then(|how| of(how, own)),
+        };
+        let mut shared = lock(&self.upstream);
+        let upstream = Between {
+            tls: shared.agreed.take(),
+            compression: options
+                .upstream()
+                .and_then(|how| of(how, shared.tally.take())),
+        };
+        drop(shared);
+        self.relay
+            .closed(self.id, &self.peer, stream, end, [&client, &upstream]);
     }
 }
 
 impl Handler for Back {
     fn opened(&mut self, stream: &mut Stream<'_>) {
         let session = stream.tls();
-        lock(&self.shared).agreed =
-            session.and_then(|session| summary(session, self.name.as_deref()));
+        let mut shared = lock(&self.shared);
+        shared.agreed = session.and_then(|session| summary(session, self.name.as_deref()));
+        shared.tally = stream.compression().map(|it| it.tally());
     }
 
     fn readable(&mut self, _: &mut Stream<'_>) {}

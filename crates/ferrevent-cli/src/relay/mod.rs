@@ -1,6 +1,7 @@
 //! `ferrevent relay LISTEN CONNECT`.
 
 mod check;
+mod compress;
 mod connection;
 mod every;
 #[cfg(unix)]
@@ -156,6 +157,8 @@ impl Relay {
             upstream: &self.0.upstream,
             workers: options.capacity.workers,
             max_connections: options.capacity.max_connections,
+            listen_compression: options.compression.clients().map(|it| it.to_string()),
+            upstream_compression: options.compression.upstream().map(|it| it.to_string()),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
         };

@@ -7,6 +7,7 @@ use clap::Args;
 use ferrevent::{Address, BackendKind, Builder, ListenOptions, StreamConfig};
 
 use super::IDLE_CHECKS;
+use super::compress;
 use super::listen::Listen;
 use super::rate;
 use super::tls;
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     pub(super) times: Times,
     #[command(flatten)]
     pub(super) tls: tls::Options,
+    #[command(flatten)]
+    pub(super) compression: compress::Options,
     #[command(flatten)]
     pub(super) capacity: Capacity,
     #[command(flatten)]
@@ -116,6 +119,7 @@ impl Options {
                 linger: Duration::from_secs(10),
             },
             tls: tls::Options::default(),
+            compression: compress::Options::default(),
             capacity: Capacity::default(),
             rate: rate::Options::default(),
             log: log::Options::default(),
@@ -187,6 +191,8 @@ Examples:
   ferrevent relay unix:/run/app.sock 127.0.0.1:3000 --idle-timeout 5m
   ferrevent relay :443 127.0.0.1:8080 --listen-tls cert.pem key.pem
   ferrevent relay :8080 127.0.0.1:80 --rate 10MB/s --rate-per-ip up=1MB/s,down=2MB/s
+  ferrevent relay 127.0.0.1:5432 far.example.org:7000 --compress zstd
+  ferrevent relay :7000 127.0.0.1:5432 --listen-compress zstd
   ferrevent relay --check :443 10.0.0.7:443 --max-connections 5000
 
 SIGTERM drains, a second one ends at once. --help tells more of each option.";
@@ -205,6 +211,9 @@ Examples:
       A plain port before a TLS server, whose certificate is checked.
   ferrevent relay :8080 127.0.0.1:80 --rate 10MB/s --rate-per-ip up=1MB/s,down=2MB/s
       No faster than that, whoever asks.
+  ferrevent relay 127.0.0.1:5432 far.example.org:7000 --compress zstd
+      Compressed over a slow line: there,
+      ferrevent relay :7000 127.0.0.1:5432 --listen-compress zstd
   ferrevent relay systemd: 10.0.0.7:443 --log-format json
       Under systemd, which opens the socket and is told of readiness.
 

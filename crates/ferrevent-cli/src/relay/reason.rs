@@ -3,10 +3,11 @@
 
 use std::io;
 
+use ferrevent::compress::CompressError;
 use ferrevent::tls::TlsError;
 use ferrevent::{Activity, CloseReason, Timeout};
 
-use super::tls;
+use super::{compress, tls};
 use crate::log::Side;
 
 /// Why a connection is over.
@@ -22,7 +23,10 @@ pub(super) struct End {
 impl End {
     pub(super) fn new(side: Option<Side>, reason: &CloseReason) -> Self {
         let code = code(reason);
-        let detail = match remedy(code).or_else(|| tls::remedy(code, side)) {
+        let remedy = remedy(code)
+            .or_else(|| tls::remedy(code, side))
+            .or_else(|| compress::remedy(code, side));
+        let detail = match remedy {
             Some(remedy) => format!("{}; {remedy}", text(reason)),
             None => text(reason),
         };
@@ -47,10 +51,13 @@ fn code(reason: &CloseReason) -> &'static str {
         CloseReason::TimedOut(Timeout::Handshake) => "handshake_timeout",
         CloseReason::TimedOut(Timeout::Linger) => "linger_timeout",
         CloseReason::TimedOut(_) => "idle_timeout",
-        CloseReason::Failed { during, error } => match TlsError::of(reason) {
-            Some(error) => tls::code(*during, error),
-            None => code_of_failure(*during, error),
-        },
+        CloseReason::Failed { during, error } => {
+            match (TlsError::of(reason), CompressError::of(reason)) {
+                (Some(error), _) => tls::code(*during, error),
+                (None, Some(error)) => compress::code(error),
+                (None, None) => code_of_failure(*during, error),
+            }
+        }
         CloseReason::Panicked(_) => "internal",
         _ => "other",
     }

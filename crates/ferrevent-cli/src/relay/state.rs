@@ -13,7 +13,7 @@ use super::service::Service;
 use super::tls::Tls;
 use crate::live::amount;
 use crate::lock;
-use crate::log::{Connection, Event, Log, Tls as Agreed};
+use crate::log::{Between, Connection, Event, Log};
 
 /// A relay: what all its connections share.
 #[derive(Clone)]
@@ -139,7 +139,7 @@ impl Relay {
         peer: &str,
         stream: &mut Stream<'_>,
         end: End,
-        tls: (Option<&Agreed>, Option<&Agreed>),
+        [client, upstream]: [&Between; 2],
     ) {
         let moved = (stream.received_bytes(), stream.sent_bytes());
         let mut state = lock(&self.0.state);
@@ -164,8 +164,10 @@ impl Relay {
             side: end.side,
             reason: end.code,
             detail: end.detail,
-            client_tls: tls.0,
-            upstream_tls: tls.1,
+            client_tls: client.tls.as_ref(),
+            upstream_tls: upstream.tls.as_ref(),
+            client_compression: client.compression.as_ref(),
+            upstream_compression: upstream.compression.as_ref(),
         }));
         let context = stream.context();
         if let Some(allowance) = &self.0.allowance {

@@ -10,6 +10,7 @@ mod rig;
 
 mod capacity;
 mod check;
+mod compress;
 mod logs;
 mod manual;
 mod rate;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 
 use super::{
-    Bounds, CompressError, Compression, Decoder, Encoder, Flush, Format, Push, deflate, lz4, zstd,
+    Bounds, CompressError, Compression, Decoder, Encoder, Flush, Format, Passed, Push, Tally,
+    deflate, lz4, zstd,
 };
 use crate::filter::{Filter, Pass};
 
@@ -25,6 +26,7 @@ pub struct Compressor {
     how: Compression,
     out: Out,
     come: In,
+    tally: Tally,
 }
 
 /// What is sent.
@@ -39,8 +41,7 @@ struct Out {
     cut: bool,
     /// It was ended.
     finished: bool,
-    plain: u64,
-    packed: u64,
+    passed: Passed,
 }
 
 /// What is received.
@@ -54,8 +55,7 @@ struct In {
     /// The byte at the front of the source was taken already: it stays there
     /// as long as more may come out of it.
     held: bool,
-    plain: u64,
-    packed: u64,
+    passed: Passed,
 }
 
 impl Compressor {
@@ -64,6 +64,7 @@ impl Compressor {
             how,
             out: Out::default(),
             come: In::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -79,67 +80,39 @@ impl Compressor {
         &self.how
     }
 
-    /// Bytes that were written and taken to be compressed.
-    ///
-    /// ```
-    /// use ferrevent::compress::Compressor;
-    /// fn ratio_of_sent(compressor: &Compressor) -> f64 {
-    ///     compressor.plain_sent() as f64 / compressor.packed_sent().max(1) as f64
-    /// }
-    /// ```
-    pub fn plain_sent(&self) -> u64 {
-        self.out.plain
-    }
-
-    /// What became of [`plain_sent`](Self::plain_sent), as far as it was put
-    /// out.
+    /// What it came to, so far and later.
     ///
     /// ```
     /// use ferrevent::compress::Compressor;
     /// fn saved(compressor: &Compressor) -> u64 {
-    ///     compressor.plain_sent().saturating_sub(compressor.packed_sent())
+    ///     let sent = compressor.tally().sent();
+    ///     sent.plain.saturating_sub(sent.packed)
     /// }
     /// ```
-    pub fn packed_sent(&self) -> u64 {
-        self.out.packed
-    }
-
-    /// Bytes that came out of what was received.
-    ///
-    /// ```
-    /// use ferrevent::compress::Compressor;
-    /// fn ratio_of_received(compressor: &Compressor) -> f64 {
-    ///     compressor.plain_received() as f64 / compressor.packed_received().max(1) as f64
-    /// }
-    /// ```
-    pub fn plain_received(&self) -> u64 {
-        self.come.plain
-    }
-
-    /// Bytes that came, as far as they were taken to be decompressed.
-    ///
-    /// ```
-    /// use ferrevent::compress::Compressor;
-    /// fn came(compressor: &Compressor) -> u64 {
-    ///     compressor.packed_received()
-    /// }
-    /// ```
-    pub fn packed_received(&self) -> u64 {
-        self.come.packed
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 }
 
 impl Filter for Compressor {
     fn decode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
         match self.how.receives {
-            Some(format) => Ok(self.come.decode(format, &self.how.bounds, pass)?),
+            Some(format) => {
+                let outcome = self.come.decode(format, &self.how.bounds, pass);
+                self.tally.note_received(self.come.passed);
+                Ok(outcome?)
+            }
             None => pass_on(pass),
         }
     }
 
     fn encode(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
         match self.how.sends {
-            Some(format) => self.out.encode(format, &self.how, pass),
+            Some(format) => {
+                let outcome = self.out.encode(format, &self.how, pass);
+                self.tally.note_sent(self.out.passed);
+                outcome
+            }
             None => pass_on(pass),
         }
     }
@@ -161,7 +134,7 @@ impl In {
         }
         if pass.is_last() && pass.available() == 0 && pass.room() > 0 {
             // An end before the first byte is none that was meant.
-            if self.inside || self.packed == 0 {
+            if self.inside || self.passed.packed == 0 {
                 return Err(CompressError::Truncated(format));
             }
         }
@@ -199,26 +172,26 @@ impl In {
         let done = skip + fed.used;
         self.held = fed.holds && done > 0;
         let _ = source.drain(done - usize::from(self.held));
-        self.packed += fed.used as u64;
-        self.plain += made as u64;
+        self.passed.packed += fed.used as u64;
+        self.passed.plain += made as u64;
         if fed.over {
             self.inside = false;
         } else if fed.used > 0 {
             self.inside = true;
         }
-        if bounds.allow(self.packed, self.plain) {
+        if bounds.allow(self.passed.packed, self.passed.plain) {
             Ok(())
         } else {
             Err(CompressError::Bomb {
                 format,
-                packed: self.packed,
-                plain: self.plain,
+                packed: self.passed.packed,
+                plain: self.passed.plain,
             })
         }
     }
 
     fn note_head(&mut self, bytes: &[u8]) {
-        let known = usize::try_from(self.packed).unwrap_or(usize::MAX);
+        let known = usize::try_from(self.passed.packed).unwrap_or(usize::MAX);
         if let Some(head) = self.head.get_mut(known..) {
             let n = head.len().min(bytes.len());
             head[..n].copy_from_slice(&bytes[..n]);
@@ -241,7 +214,7 @@ impl Out {
         while !self.finished {
             let before = pass.target().len();
             let done = self.step(format, how, pass)?;
-            self.packed += (pass.target().len() - before) as u64;
+            self.passed.packed += (pass.target().len() - before) as u64;
             if done || pass.room() == 0 {
                 break;
             }
@@ -281,7 +254,7 @@ impl Out {
         }
         let used = encoder.feed(bytes, target, room)?;
         source.drain(used)?;
-        self.plain += used as u64;
+        self.passed.plain += used as u64;
         self.holds |= used > 0;
         Ok(false)
     }
@@ -334,10 +307,11 @@ fn pass_on(pass: &mut Pass<'_>) -> io::Result<()> {
 /// `zstd, sent 1000 as 120 bytes, received 5000 as 600`.
 impl fmt::Display for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sent, received) = (self.out.passed, self.come.passed);
         write!(
             f,
             "{}, sent {} as {} bytes, received {} as {}",
-            self.how, self.out.plain, self.out.packed, self.come.plain, self.come.packed
+            self.how, sent.plain, sent.packed, received.plain, received.packed
         )
     }
 }
@@ -346,10 +320,8 @@ impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compressor")
             .field("how", &self.how)
-            .field("plain_sent", &self.out.plain)
-            .field("packed_sent", &self.out.packed)
-            .field("plain_received", &self.come.plain)
-            .field("packed_received", &self.come.packed)
+            .field("sent", &self.out.passed)
+            .field("received", &self.come.passed)
             .finish_non_exhaustive()
     }
 }

@@ -93,7 +93,7 @@ impl fmt::Display for CompressError {
                 f,
                 "the peer ended the connection within {format} data: what it sent may be incomplete"
             ),
-            CompressError::Foreign(format) => write!(f, "what the peer sends is no {format}"),
+            CompressError::Foreign(format) => write!(f, "this is no {format}"),
             CompressError::Corrupt { format, problem } => {
                 write!(f, "the {format} data is damaged: {problem}")
             }

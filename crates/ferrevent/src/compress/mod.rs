@@ -51,12 +51,14 @@ mod format;
 mod lz4;
 mod settings;
 mod stream;
+mod tally;
 mod zstd;
 
 pub use compressor::Compressor;
 pub use error::CompressError;
 pub use format::Format;
 pub use settings::{Bounds, Compression, Flush};
+pub use tally::{Passed, Tally};
 
 use std::io;
 

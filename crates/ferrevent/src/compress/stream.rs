@@ -31,7 +31,7 @@ impl Stream<'_> {
     /// use ferrevent::Stream;
     /// fn report(stream: &Stream<'_>) {
     ///     if let Some(compression) = stream.compression() {
-    ///         println!("{} bytes became {}", compression.plain_sent(), compression.packed_sent());
+    ///         println!("{:?}", compression.tally().sent().ratio());
     ///     }
     /// }
     /// ```

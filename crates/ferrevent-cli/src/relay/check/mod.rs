@@ -8,6 +8,8 @@ mod tls;
 use std::process::ExitCode;
 use std::thread;
 
+use ferrevent::compress::Compression;
+
 use super::limits;
 use super::listen::Listen;
 use super::options::Options;
@@ -35,6 +37,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     backend(options, &mut report);
     workers(options, &mut report);
     service(&mut report);
+    compression(options, &mut report);
     explain(options, &mut report);
     report.outcome()
 }
@@ -136,24 +139,46 @@ fn service(report: &mut Report) {
     }
 }
 
+/// Nothing can be tried: a peer says nothing before it has something to say.
+fn compression(options: &Options, report: &mut Report) {
+    if let Some(how) = options.compression.clients() {
+        let format = how.format();
+        report.ok(
+            "listen",
+            format!(
+                "clients must compress by {format}, as a relay with --compress {format} does; \
+                 what they get is compressed by {how}"
+            ),
+        );
+    }
+    if let Some(how) = options.compression.upstream() {
+        let format = how.format();
+        report.ok(
+            "connect",
+            format!(
+                "what the upstream gets is compressed by {how}, and it must compress by {format}, \
+                 as a relay with --listen-compress {format} does"
+            ),
+        );
+    }
+}
+
 fn explain(options: &Options, report: &mut Report) {
     let from = match &options.listen {
         Listen::Systemd(_) => "the sockets that systemd passes".into(),
         Listen::Address(address) => address.to_string(),
     };
+    let with = |tls: bool, compression: Option<Compression>| match (tls, compression) {
+        (false, None) => String::new(),
+        (true, None) => " with TLS".into(),
+        (false, Some(how)) => format!(" with {how}"),
+        (true, Some(how)) => format!(" with TLS and {how}"),
+    };
     let mut text = format!(
         "would relay {from}{} to {}{}, {}",
-        if options.tls.listens() {
-            " with TLS"
-        } else {
-            ""
-        },
+        with(options.tls.listens(), options.compression.clients()),
         options.connect,
-        if options.tls.connects() {
-            " with TLS"
-        } else {
-            ""
-        },
+        with(options.tls.connects(), options.compression.upstream()),
         match options.capacity.max_connections {
             Some(cap) => format!("{cap} connections at a time; others would wait"),
             None => "as many connections at a time as descriptors allow".into(),
