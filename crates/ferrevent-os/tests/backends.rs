@@ -28,18 +28,24 @@ struct Rig {
     more: VecDeque<Completion>,
 }
 
-/// Runs a test on every backend, calm and in a storm.
+/// Runs a test on every backend: calm, in a storm, and as several workers share it.
 fn on_every_backend(test: impl Fn(&mut Rig)) {
     let given = std::env::var("FERREVENT_STORM").ok();
     let seed = given.and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let more = (2..8).map(BackendKind::Simulated);
     for kind in BackendKind::ALL.iter().copied().chain(more) {
-        for storm in [None, Some(seed)] {
-            eprintln!("-- on {kind}, FERREVENT_STORM={storm:?}");
+        for (storm, shared) in [(None, false), (Some(seed), false), (None, true)] {
+            let name = format!("{kind}, storm {storm:?}, shared {shared}");
+            eprintln!("-- on {name}");
             let plan = storm.map(FaultPlan::storm).map(Arc::new);
-            let backend = Backend::new(kind, Sys::new(Clock::real(), plan)).unwrap();
+            let sys = Sys::new(Clock::real(), plan);
+            let backend = if shared {
+                Backend::new_shared(kind, sys).unwrap()
+            } else {
+                Backend::new(kind, sys).unwrap()
+            };
             let waiter = backend.waiter();
-            let replay = Replay(format!("{kind}, storm {storm:?}"), seed);
+            let replay = Replay(name, seed);
             test(&mut Rig {
                 backend,
                 waiter,
@@ -436,6 +442,44 @@ fn a_canceled_receive_completes_once_and_loses_nothing() {
     });
 }
 
+/// The kernel tells of a reset once: whoever took that for the end of a
+/// canceled receive would take what follows for the peer's own end.
+#[test]
+fn a_reset_that_races_a_cancel_is_told() {
+    on_every_backend(|rig| {
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut port = rig.open(listener.accept().unwrap().0, PortKind::Tcp, Token(7));
+            assert!(rig.backend.submit(&mut port, Op::Receive).is_none());
+            rig.quiet(&mut port);
+            socket2::SockRef::from(&far)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+            drop(far);
+            let mut at_once = rig.backend.cancel(&mut port, OpKind::Receive);
+            loop {
+                let completion = rig.finish(&mut port, at_once.take());
+                match completion {
+                    Completion::Received {
+                        result: Err(error), ..
+                    } if is_canceled(&error) => {
+                        at_once = rig.backend.submit(&mut port, Op::Receive);
+                    }
+                    Completion::Received {
+                        result: Err(error), ..
+                    } => {
+                        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+                        break;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            rig.backend.close(port);
+        }
+    });
+}
+
 #[test]
 fn connections_are_made_taken_and_refused() {
     on_every_backend(|rig| {
@@ -629,6 +673,9 @@ fn a_watch_tells_until_it_ends() {
                     && matches!(event.what, What::Ready(ready) if ready.any(Readiness::READ))
             });
             assert!(told, "level-triggered means as long as it lasts");
+            rig.backend
+                .took(fd, Token(3), Readiness::READ, false)
+                .unwrap();
         }
         rig.backend
             .rewatch(fd, Token(4), Readiness::WRITE, false)

@@ -349,7 +349,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The owner goes last, when no lock is held.
     /// Has a stream's handler called: [`nudged`](crate::Handler::nudged).
     #[cfg(feature = "async")]
     pub(crate) fn nudge(&mut self, stream: ferrevent_os::Token) {
@@ -369,6 +368,7 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The owner goes last, when no lock is held.
     fn remove(&mut self, key: Key) -> bool {
         match &mut self.host {
             Host::Loop(inner) => inner.engine.remove(key.0).is_some(),

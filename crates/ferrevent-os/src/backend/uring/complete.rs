@@ -167,15 +167,15 @@ impl State {
                         self.receive(index);
                         return None;
                     }
-                    _ if would_come_later(&error) && !ending && !closed => {
-                        self.receive(index);
-                        return None;
+                    _ if would_come_later(&error) => {
+                        if !ending && !closed {
+                            self.receive(index);
+                            return None;
+                        }
+                        Err(crate::sys::canceled())
                     }
-                    _ => Err(if ending {
-                        crate::sys::canceled()
-                    } else {
-                        error
-                    }),
+                    // The kernel says it once, be it asked to end or not.
+                    _ => Err(error),
                 }
             }
         };
