@@ -27,6 +27,7 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v unshare", "util-linux"),
     ("command -v gzip", "gzip"),
     ("command -v lz4", "lz4"),
+    ("command -v pv", "pv"),
     ("command -v zstd", "zstd"),
 ];
 

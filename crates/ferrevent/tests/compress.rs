@@ -337,6 +337,43 @@ fn compression_goes_on_top_of_another_filter_and_the_counts_tell_of_both() {
     });
 }
 
+/// What counts under a limit is what compression puts on the wire.
+#[test]
+fn limits_count_compressed_bytes() {
+    use ferrevent::limit::{Direction, RateLimit, RateLimits, Share};
+    let next = Rotation::default();
+    on_every_backend(|events| {
+        let how = Compression::new(next.next());
+        let rate = RateLimit::new(2_000_000).unwrap();
+        let limits = RateLimits::both(rate.with_burst(20_000).unwrap());
+        let group = events.context().rate_group(limits).unwrap();
+        struct Joins(ferrevent::RateGroup, Arc<AtomicU64>);
+        impl Handler for Joins {
+            fn opened(&mut self, stream: &mut Stream<'_>) {
+                stream.join(&self.0, Share::default()).unwrap();
+            }
+            fn readable(&mut self, stream: &mut Stream<'_>) {
+                stream.echo();
+            }
+            fn closed(&mut self, stream: &mut Stream<'_>, _: CloseReason) {
+                let packed = stream.compression().unwrap().tally().sent().packed;
+                self.1.store(packed, Ordering::Relaxed);
+            }
+        }
+        let packed = Arc::<AtomicU64>::default();
+        let to = listen(events, how, once(Joins(group.clone(), Arc::clone(&packed))));
+        let sent = mixed(60_000, 8);
+        let (client, record) = writer(sent.clone(), 60_000);
+        connect(events, &to, how, client);
+        until(events, "the close", || {
+            over(&record) && packed.load(Ordering::Relaxed) > 0
+        });
+        assert!(record.bytes() == sent, "{how}: {}", record.reason());
+        let moved = group.moved_bytes(Direction::Write);
+        assert_eq!(moved, packed.load(Ordering::Relaxed), "{how}");
+    });
+}
+
 #[test]
 fn settings_are_what_was_asked_for() {
     let it: Compression = "zstd:-3".parse().unwrap();

@@ -12,6 +12,7 @@ on_loop_and_pool! {
     connections_share_the_rate_of_all_and_of_their_address
     what_clients_send_and_get_has_a_rate_of_its_own
     curl_sees_the_rate
+    the_relay_keeps_to_a_rate_as_curl_and_pv_do
 }
 
 /// There and back through an echo: how long it took.
@@ -93,6 +94,78 @@ fn curl_sees_the_rate() {
     let (size, seconds) = text.split_once(' ').unwrap();
     assert_eq!(size, "400000", "{text}");
     assert!(seconds.parse::<f64>().unwrap() >= 0.38, "{text}");
+}
+
+/// The relay's limit beside those of curl and of pv: the slowest on the way
+/// holds, and all of it comes through.
+fn the_relay_keeps_to_a_rate_as_curl_and_pv_do() {
+    // curl reads on for a while before it looks at the time: more for it.
+    const MUCH: usize = 6_000_000;
+    const LEN: usize = 600_000;
+    let serving = upstream(|mut stream| {
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request);
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&vec![b'x'; MUCH]);
+    });
+    let curl = |relay: &Relay, limit: &str| {
+        let output = peer("curl", "curl")
+            .args([
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{size_download} %{time_total}",
+            ])
+            .args(["--limit-rate", limit])
+            .arg(format!("http://{}/", relay.address))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (size, seconds) = text.split_once(' ').unwrap();
+        assert_eq!(size, MUCH.to_string(), "{text}");
+        seconds.parse::<f64>().unwrap()
+    };
+    let collecting = upstream(|mut stream| {
+        let taken = std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+        let _ = stream.write_all(taken.to_string().as_bytes());
+    });
+    let pv = |relay: &Relay, limit: &str| {
+        let (host, port) = relay.address.split_once(':').unwrap();
+        let begun = Instant::now();
+        let line = format!("head -c {LEN} /dev/zero | pv -q -L {limit} | nc -N {host} {port}");
+        let _ = peer("pv", "pv");
+        let output = peer("sh", "dash").args(["-c", &line]).output().unwrap();
+        assert_eq!(output.stdout, LEN.to_string().as_bytes());
+        begun.elapsed().as_secs_f64()
+    };
+    let moderate = ["--rate-per-connection", "6MB/s,burst=200kB"];
+    let slow = ["--rate-per-connection", "600kB/s,burst=20kB"];
+    let fast = ["--rate-per-connection", "600MB/s"];
+    let took = [
+        curl(&Relay::to(serving, &moderate), "600M"),
+        curl(&Relay::to(serving, &fast), "6M"),
+        pv(&Relay::to(collecting, &slow), "60M"),
+        pv(&Relay::to(collecting, &fast), "600k"),
+    ];
+    eprintln!(
+        "relay {:.2} s, curl {:.2} s; relay {:.2} s, pv {:.2} s",
+        took[0], took[1], took[2], took[3]
+    );
+    for relayed in [took[0], took[2]] {
+        assert!(
+            relayed >= 0.96,
+            "the relay was faster than its rate: {took:?}"
+        );
+    }
+    // pv goes by its own clock, and is less exact; curl reads on for megabytes
+    // before it looks at the time at all.
+    assert!(
+        took[3] >= 0.5,
+        "a relay behind pv makes it faster? {took:?}"
+    );
 }
 
 #[test]
