@@ -8,6 +8,8 @@ pub(crate) type Wanted = (&'static str, &'static str);
 /// Programs that tests run.
 pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v curl", "curl"),
+    ("command -v h2load", "nghttp2-client"),
+    ("command -v wrk", "wrk"),
     ("command -v nc", "netcat-openbsd"),
     ("command -v openssl", "openssl"),
     ("command -v socat", "socat"),

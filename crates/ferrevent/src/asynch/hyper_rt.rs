@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hyper::rt;
 
-use super::{AsyncStream, Runtime, Sleep};
+use super::{AsyncStream, LocalExecutor, Runtime, Sleep};
 
 impl rt::Read for AsyncStream {
     fn poll_read(
@@ -79,6 +79,17 @@ impl<F> rt::Executor<F> for Runtime
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.spawn(future).detach();
+    }
+}
+
+/// The same, for connections whose futures are not `Send`.
+impl<F> rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
 {
     fn execute(&self, future: F) {
         self.spawn(future).detach();

@@ -11,7 +11,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::hub::Hub;
-use super::{LocalTask, Runnable, Runtime, here, local};
+use super::{LocalExecutor, LocalTask, Runnable, Runtime, here, local};
 use crate::mailbox::Message;
 use crate::{EventLoop, Pool};
 
@@ -106,6 +106,18 @@ impl EventLoop {
                 return Err(stopped());
             }
         }
+    }
+
+    /// What spawns futures that are not `Send`, for its tasks to keep.
+    ///
+    /// ```
+    /// let mut events = ferrevent::EventLoop::new()?;
+    /// let tasks = events.local_executor();
+    /// events.block_on(async move { tasks.spawn(async {}).await })?.unwrap();
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn local_executor(&mut self) -> LocalExecutor {
+        LocalExecutor::of(self.hub())
     }
 
     /// As [`Runtime::spawn`], for a future that is not `Send`.

@@ -48,6 +48,7 @@ mod hyper_rt;
 mod local;
 mod main;
 mod runtime;
+mod signals;
 mod state;
 mod stream;
 mod task;
@@ -55,6 +56,8 @@ mod time;
 mod timers;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
+mod udp;
+mod watched;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -63,10 +66,13 @@ pub use accepting::Listener;
 pub(crate) use here::{Runnable, run};
 pub(crate) use hub::Hub;
 pub use local::LocalTask;
-pub use runtime::Runtime;
+pub use runtime::{LocalExecutor, Runtime};
+pub use signals::Signals;
 pub use stream::AsyncStream;
 pub use task::{Task, TaskError};
 pub use time::{Elapsed, Interval, Sleep};
+pub use udp::AsyncUdp;
+pub use watched::Watched;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ferrevent_core::filter::Filter;
@@ -276,6 +278,52 @@ impl Runtime {
                 Ok(accepting.listens(id, context.listener_addr(id)))
             })
             .await?
+    }
+}
+
+/// Spawns futures that are not `Send`: a loop, for its own thread.
+/// It comes from [`EventLoop::local_executor`](crate::EventLoop::local_executor)
+/// and cannot leave that thread.
+///
+/// ```
+/// let mut events = ferrevent::EventLoop::new()?;
+/// let tasks = events.local_executor();
+/// let ours = std::rc::Rc::new(3);
+/// let task = tasks.spawn(async move { *ours });
+/// assert_eq!(events.block_on(task)?, Ok(3));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct LocalExecutor {
+    hub: Arc<Hub>,
+    /// Not `Send`.
+    here: PhantomData<Rc<()>>,
+}
+
+impl LocalExecutor {
+    pub(super) fn of(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            here: PhantomData,
+        }
+    }
+
+    /// As [`Runtime::spawn`], on this thread.
+    ///
+    /// ```
+    /// let mut events = ferrevent::EventLoop::new()?;
+    /// events.local_executor().spawn(async { println!("here") }).detach();
+    /// events.run()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> LocalTask<T> {
+        local::spawn(&self.hub, future)
+    }
+}
+
+impl fmt::Debug for LocalExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalExecutor")
     }
 }
 

@@ -22,6 +22,8 @@ mod records;
 mod server;
 mod session;
 mod stream;
+#[cfg(feature = "async")]
+mod tasks;
 
 pub use certificates::{Certificates, Roots};
 pub use client::{Client, ClientBuilder};

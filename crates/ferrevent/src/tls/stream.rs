@@ -149,7 +149,7 @@ adders!(Context, Send);
 adders!(Local,);
 
 /// What a server's certificate must hold for.
-fn host_of(address: &Address) -> io::Result<String> {
+pub(super) fn host_of(address: &Address) -> io::Result<String> {
     match address {
         Address::Name(host, _) => Ok(host.clone()),
         Address::Socket(address) => Ok(address.ip().to_string()),
@@ -159,6 +159,6 @@ fn host_of(address: &Address) -> io::Result<String> {
     }
 }
 
-fn no_name(error: TlsError) -> io::Error {
+pub(super) fn no_name(error: TlsError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }

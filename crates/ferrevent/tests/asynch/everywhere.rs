@@ -33,7 +33,7 @@ where
     }
 }
 
-fn on<F>(
+pub(crate) fn on<F>(
     kind: BackendKind,
     workers: Option<usize>,
     storm: Option<u64>,
