@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod capi;
 mod cargo;
 mod echo;
 mod fuzz;
@@ -24,6 +25,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
     testssl
     fuzz [TARGET] [--seconds N]
     bench [--only CELL]
+    capi [install --prefix DIR]
     soak [--minutes N]";
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("valgrind") => valgrind::run(&rest),
         Some("testssl") => testssl::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
+        Some("capi") => capi::run(&rest),
         Some("bench") => bench::run(&rest),
         Some("soak") => soak::run(&rest),
         _ => Err(USAGE.into()),

@@ -31,6 +31,12 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v lz4", "lz4"),
     ("command -v pv", "pv"),
     ("command -v zstd", "zstd"),
+    ("command -v cc", "gcc"),
+    ("command -v c++", "g++"),
+    ("command -v nm", "binutils"),
+    ("test -e /usr/include/event2/event.h", "libevent-dev"),
+    ("test -x /usr/bin/memcached", "memcached"),
+    ("command -v memcaslap", "libmemcached-tools"),
 ];
 
 /// What builds for Windows, and runs it.

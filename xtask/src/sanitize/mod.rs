@@ -39,7 +39,8 @@ pub(crate) fn everything(sanitizer: Sanitizer) -> Result<(), String> {
     let mut args = match sanitizer {
         // The core has no threads. Documentation's examples are built without the flags.
         Sanitizer::Thread => vec!["-p", "ferrevent", "-p", "ferrevent-os", "--lib", "--tests"],
-        _ => vec!["--workspace"],
+        // C programs load its library, and have no sanitizer themselves.
+        _ => vec!["--workspace", "--exclude", "ferrevent-capi"],
     };
     args.push("--");
     for (test, _) in NOT_UNDER_SANITIZERS {

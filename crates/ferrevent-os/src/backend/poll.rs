@@ -346,7 +346,10 @@ fn bits(interest: Readiness) -> i16 {
         (Readiness::READ, POLLIN),
         (Readiness::WRITE, POLLOUT),
         (Readiness::PRIORITY, POLLPRI),
-        // POSIX has no word for a peer's end alone: it shows as readable.
+        #[cfg(target_os = "linux")]
+        (Readiness::CLOSED, libc::POLLRDHUP),
+        // POSIX tells of it by what can be read.
+        #[cfg(not(target_os = "linux"))]
         (Readiness::CLOSED, POLLIN),
     ] {
         if interest.any(readiness) {
@@ -362,6 +365,8 @@ fn readiness(bits: i16) -> Readiness {
         (POLLIN, Readiness::READ),
         (POLLOUT, Readiness::WRITE),
         (POLLPRI, Readiness::PRIORITY),
+        #[cfg(target_os = "linux")]
+        (libc::POLLRDHUP, Readiness::CLOSED),
         (POLLERR | POLLHUP | POLLNVAL, Readiness::ERROR),
     ] {
         if bits & bit != 0 {

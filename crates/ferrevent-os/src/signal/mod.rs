@@ -12,6 +12,8 @@
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod own;
+#[cfg(target_os = "linux")]
+mod sole;
 
 use std::fmt;
 use std::io;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use own::{SigId, Wake};
+#[cfg(target_os = "linux")]
+pub use sole::SoleSignal;
 
 use crate::Backend;
 

@@ -595,6 +595,29 @@ impl<S, O> Engine<S, O> {
         true
     }
 
+    /// What the driver keeps with something that is no stream; `None` while
+    /// that is out.
+    ///
+    /// ```
+    /// # use ferrevent::engine::{Engine, Priority};
+    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let token = engine.add_user(Priority(0), "mine").unwrap();
+    /// assert_eq!(engine.owner(token), Some(&"mine"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn owner(&mut self, token: Token) -> Option<&O> {
+        match self.table.get_mut(token)? {
+            Entry::Listener(listener) => listener.owner.as_ref(),
+            Entry::Timer(timer) => timer.owner.as_ref(),
+            Entry::Watch(watch) => watch.owner.as_ref(),
+            Entry::User(user) => user.owner.as_ref(),
+            Entry::Stream(_) | Entry::Descriptor(_) => None,
+        }
+    }
+
     /// Takes what the driver keeps with a listener, timer, watch or user
     /// event, to run it; [`put_owner`](Self::put_owner) gives it back.
     ///

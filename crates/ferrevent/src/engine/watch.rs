@@ -92,6 +92,8 @@ pub struct Registration {
     /// Errors and hang-ups count as both read and write.
     pub interest: Interest,
     /// Tell only when something becomes ready, instead of as long as it is.
+    /// While another registration of the descriptor wants to be told as long
+    /// as it is, both are.
     pub edge: bool,
     /// Tell again and again, instead of once until armed anew.
     pub persistent: bool,
@@ -155,8 +157,7 @@ impl<S, O> Engine<S, O> {
     /// removed.
     ///
     /// # Errors
-    /// `InvalidInput` when nothing is of interest, or when the descriptor is
-    /// watched already with the other triggering; `AlreadyExists` when a
+    /// `InvalidInput` when nothing is of interest; `AlreadyExists` when a
     /// stream owns it; `Unsupported` for edge-triggering on a backend without
     /// it; else what the kernel says (`EPERM`: this file cannot be polled).
     ///
@@ -190,7 +191,7 @@ impl<S, O> Engine<S, O> {
             return Err(Refusal { error, owner });
         }
         let raw = fd.as_raw_fd();
-        let descriptor = match self.descriptor_of(raw, registration.edge) {
+        let descriptor = match self.descriptor_of(raw) {
             Ok(descriptor) => descriptor,
             Err(error) => return Err(Refusal { error, owner }),
         };
@@ -263,6 +264,53 @@ impl<S, O> Engine<S, O> {
         self.update_descriptor(descriptor, fd)
     }
 
+    /// The registrations of a descriptor, in the order in which they were added.
+    ///
+    /// ```
+    /// # use ferrevent_os::sys::fd::{AsFd, AsRawFd};
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let token = engine.add_watch(near.as_fd(), Registration::new(Readiness::WRITE), "mine")?;
+    /// assert_eq!(engine.watches_of(near.as_raw_fd()), [token]);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watches_of(&mut self, fd: RawFd) -> Vec<Token> {
+        let token = self.watches.0.get(&fd).copied();
+        match token.and_then(|token| self.table.get_mut(token)) {
+            Some(Entry::Descriptor(entry)) => entry.watches.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The descriptors that are watched, in order of their numbers.
+    ///
+    /// ```
+    /// # use ferrevent_os::sys::fd::{AsFd, AsRawFd};
+    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
+    /// # use ferrevent::{Readiness, StreamConfig};
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
+    /// # use std::time::Duration;
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let token = engine.add_watch(near.as_fd(), Registration::new(Readiness::WRITE), "mine")?;
+    /// assert_eq!(engine.watched_descriptors(), [near.as_raw_fd()]);
+    /// # engine.remove(token);
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watched_descriptors(&self) -> Vec<RawFd> {
+        let mut descriptors: Vec<RawFd> = self.watches.0.keys().copied().collect();
+        descriptors.sort_unstable();
+        descriptors
+    }
+
     pub(super) fn remove_watch(&mut self, token: Token) -> Option<Removed<O>> {
         let Some(Entry::Watch(watch)) = self.table.remove(token) else {
             return None;
@@ -306,9 +354,10 @@ impl<S, O> Engine<S, O> {
             self.enqueue(only, Work::Run(only));
             return None;
         }
-        for watch in entry.watches.clone() {
+        // Before what the kernel told of other descriptors after it.
+        for watch in entry.watches.clone().into_iter().rev() {
             if self.note_watch(watch, meant) {
-                self.enqueue(watch, Work::Run(watch));
+                self.enqueue_first(Work::Run(watch));
             }
         }
         None
@@ -362,16 +411,8 @@ impl<S, O> Engine<S, O> {
         }
     }
 
-    fn descriptor_of(&mut self, fd: RawFd, edge: bool) -> io::Result<Token> {
-        if let Some(token) = self.watches.0.get(&fd).copied()
-            && let Some(Entry::Descriptor(entry)) = self.table.get_mut(token)
-        {
-            if entry.edge != edge {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "this descriptor is watched already with the other triggering",
-                ));
-            }
+    fn descriptor_of(&mut self, fd: RawFd) -> io::Result<Token> {
+        if let Some(token) = self.watches.0.get(&fd).copied() {
             return Ok(token);
         }
         let token = self
@@ -379,7 +420,7 @@ impl<S, O> Engine<S, O> {
             .insert_with(|_| {
                 Entry::Descriptor(Box::new(Descriptor {
                     fd,
-                    edge,
+                    edge: false,
                     interest: Readiness::NONE,
                     watches: Vec::new(),
                 }))
@@ -395,14 +436,18 @@ impl<S, O> Engine<S, O> {
         let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
             return Ok(());
         };
-        let (edge, armed, watches) = (entry.edge, entry.interest, entry.watches.clone());
-        let wanted = watches.iter().fold(Readiness::NONE, |sum, watch| {
-            match self.table.get_mut(*watch) {
-                Some(Entry::Watch(watch)) if watch.armed => sum.with(watch.registration.interest),
-                _ => sum,
+        let (armed_edge, armed) = (entry.edge, entry.interest);
+        let watches = entry.watches.clone();
+        let (mut wanted, mut edge) = (Readiness::NONE, true);
+        for watch in watches {
+            if let Some(Entry::Watch(watch)) = self.table.get_mut(watch)
+                && watch.armed
+            {
+                wanted = wanted.with(watch.registration.interest);
+                edge &= watch.registration.edge;
             }
-        });
-        let outcome = if wanted == armed {
+        }
+        let outcome = if wanted == armed && (edge == armed_edge || wanted.is_none()) {
             Ok(())
         } else if wanted.is_none() {
             self.backend.unwatch(fd)
@@ -420,6 +465,7 @@ impl<S, O> Engine<S, O> {
         if let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) {
             if outcome.is_ok() || wanted.is_none() {
                 entry.interest = wanted;
+                entry.edge = edge;
             }
             if entry.watches.is_empty() {
                 self.table.remove(token);

@@ -1,0 +1,52 @@
+//! Names the library as programs look for it, compiles what only C can say,
+//! and writes a function for every name of libevent's that has none yet.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fmt::Write as _, fs, io};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libevent-2.1.so.7");
+    println!("cargo::rerun-if-changed=abi/functions.txt");
+    println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=csrc");
+    cc::Build::new()
+        .file("csrc/variadic.c")
+        .flag_if_supported("-std=c99")
+        .warnings(true)
+        .compile("ferrevent_variadic");
+    let mut written = BTreeSet::new();
+    collect(Path::new("src"), &mut written)?;
+    let mut text = String::new();
+    for name in fs::read_to_string("abi/functions.txt")?.lines() {
+        if !written.contains(name) {
+            let _ = write!(
+                text,
+                "#[unsafe(no_mangle)]\nextern \"C\" fn {name}() -> ! {{ missing(\"{name}\") }}\n"
+            );
+        }
+    }
+    let out = env::var_os("OUT_DIR")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    fs::write(out.join("missing.rs"), text)
+}
+
+/// The names of the functions that a folder's files export.
+fn collect(folder: &Path, names: &mut BTreeSet<String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, names)?;
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        for item in text.split("#[unsafe(no_mangle)]").skip(1) {
+            let name = item
+                .split_once(" fn ")
+                .and_then(|(_, rest)| rest.split('(').next());
+            names.extend(name.map(str::to_owned));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+/* The old name of the headers of events. */
+#ifndef EVENT1_EVENT_H_INCLUDED_
+#define EVENT1_EVENT_H_INCLUDED_
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/time.h>
+#include <sys/types.h>
+
+#include <evutil.h>
+
+#include <event2/event_struct.h>
+
+#include <event2/event.h>
+#include <event2/event_compat.h>
+
+#endif
