@@ -57,6 +57,7 @@ pub(crate) const FOR_WINDOWS: &[Wanted] = &[
 /// What the benchmarks' peers are built from.
 pub(crate) const FOR_BENCH: &[Wanted] = &[
     ("command -v taskset", "util-linux"),
+    ("command -v wrk", "wrk"),
     ("command -v cc", "gcc"),
     (
         "echo '#include <event2/event.h>' | cc -E -x c -",

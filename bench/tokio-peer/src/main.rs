@@ -1,8 +1,10 @@
-//! tokio as a peer: `tokio-peer echo|sink|pump ADDR [--chunk BYTES] [--cert PEM --key PEM]` and
-//! `tokio-peer wakes`.
+//! tokio as a peer: `tokio-peer echo|sink|pump ADDR [--chunk BYTES] [--cert PEM --key PEM]`,
+//! `tokio-peer wakes`, `tokio-peer tasks` and `tokio-peer hyper [WORKERS]`.
 //!
 //! One thread, one task a connection, one buffer a task.
 
+mod hyper;
+mod tasks;
 mod tls;
 mod wakes;
 
@@ -20,6 +22,9 @@ fn main() -> io::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["wakes"] => wakes::run(),
+        ["tasks"] => tasks::run(),
+        ["hyper"] => hyper::run(None),
+        ["hyper", workers] => hyper::run(Some(workers)),
         [mode, address, options @ ..] => serve(mode, address, &Options::parse(options)?),
         _ => Err(io::Error::other(USAGE)),
     }

@@ -111,6 +111,11 @@ pub(crate) enum Suite {
     Timers,
     /// `name TAB ns`
     Buffers,
+    /// `name TAB ns`
+    Tasks,
+    /// `connections TAB CPU ns of a request`; on one thread, and on two.
+    Hyper,
+    HyperPool,
     /// `wakes TAB callbacks TAB CPU ns of the loop's thread TAB seconds`
     Wakes,
 }
@@ -189,6 +194,9 @@ pub(crate) fn all() -> Vec<Cell> {
         programs("timers", Suite::Timers),
         programs("buffers", Suite::Buffers),
         programs("wakes", Suite::Wakes),
+        programs("tasks", Suite::Tasks),
+        programs("hyper", Suite::Hyper),
+        programs("hyper-pool", Suite::HyperPool),
     ]
 }
 
@@ -209,7 +217,10 @@ impl Work {
         match self {
             Self::Idle(_) | Self::Paced(_) => asked.min(3),
             Self::Programs(Suite::Timers | Suite::Buffers) => asked.min(5),
-            Self::Load(_) | Self::Programs(Suite::Wakes) => asked,
+            Self::Load(_)
+            | Self::Programs(Suite::Wakes | Suite::Tasks | Suite::Hyper | Suite::HyperPool) => {
+                asked
+            }
         }
     }
 }

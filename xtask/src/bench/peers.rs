@@ -28,6 +28,8 @@ enum Program {
     Tokio,
     /// An example of the crate `ferrevent`, named as its service: ADDR.
     Example,
+    /// The echo by tasks: ADDR. Only its idle memory is of interest.
+    Tasks,
 }
 
 /// The floor, to which ratios are taken.
@@ -38,6 +40,11 @@ pub(crate) const FLOOR_AGAIN: &str = "floor2";
 pub(crate) const LIBEVENT: &str = "libevent";
 /// That reference once more.
 pub(crate) const LIBEVENT_AGAIN: &str = "libevent2";
+
+/// The reference of tasks.
+pub(crate) const TOKIO: &str = "tokio";
+/// That reference once more.
+pub(crate) const TOKIO_AGAIN: &str = "tokio2";
 
 /// The reference where TLS is spoken.
 const LIBEVENT_SSL: &str = "libevent-ssl";
@@ -53,7 +60,7 @@ pub(crate) const ALL: &[Peer] = &[
     peer("libevent-event", Program::C("libevent_event"), &[]).with_idle(),
     peer("libuv", Program::C("libuv"), &[]).with_idle(),
     peer("libuv-try", Program::C("libuv"), &["--try"]),
-    peer("tokio", Program::Tokio, &[]).with_idle(),
+    peer(TOKIO, Program::Tokio, &[]).with_idle(),
     peer(LIBEVENT_SSL, Program::C("libevent_ssl"), &[])
         .with_idle()
         .only_tls(),
@@ -66,6 +73,7 @@ pub(crate) const ALL: &[Peer] = &[
     peer("ferrevent", Program::Example, &[])
         .with_idle()
         .with_tls(),
+    peer("ferrevent-tasks", Program::Tasks, &[]).with_idle(),
     peer("ferrevent-pool1", Program::Example, &["--workers", "1"])
         .with_idle()
         .with_tls(),
@@ -115,6 +123,9 @@ impl Peer {
             Work::Paced(_) | Work::Programs(_) => return None,
         };
         let tls = work.wire()? == Wire::Tls;
+        if matches!(self.program, Program::Tasks) && service != "echo" {
+            return None;
+        }
         if (idle && !self.idle) || (tls && !self.tls) || (!tls && !self.plain) {
             return None;
         }
@@ -123,8 +134,9 @@ impl Peer {
             Program::C(name) => Binary::C(name),
             Program::Tokio => Binary::Tokio,
             Program::Example => Binary::Example(service),
+            Program::Tasks => Binary::Example("task_echo"),
         };
-        if !matches!(self.program, Program::Example) {
+        if !matches!(self.program, Program::Example | Program::Tasks) {
             args.push(service.to_owned());
         }
         args.push(address.to_owned());
@@ -140,7 +152,7 @@ impl Peer {
         match self.program {
             _ if !tls => {}
             Program::C(_) => args.extend([CERTIFICATE, KEY].map(str::to_owned)),
-            Program::Tokio | Program::Example => {
+            Program::Tokio | Program::Example | Program::Tasks => {
                 args.extend(["--cert", CERTIFICATE, "--key", KEY].map(str::to_owned));
             }
         }
@@ -185,7 +197,7 @@ pub(crate) fn reference(wire: Wire) -> (&'static str, &'static str) {
 pub(crate) fn name(text: &str) -> Option<&'static str> {
     let servers = ALL.iter().map(|peer| peer.name);
     servers
-        .chain([LIBEVENT, LIBEVENT_AGAIN])
+        .chain([LIBEVENT, LIBEVENT_AGAIN, TOKIO_AGAIN])
         .find(|name| *name == text)
 }
 
@@ -205,6 +217,14 @@ pub(crate) fn paced() -> Vec<Invocation> {
     ]
 }
 
+/// The program of a suite that ratios are taken to, and the same again.
+pub(crate) fn references(suite: Suite) -> (&'static str, &'static str) {
+    match suite {
+        Suite::Tasks | Suite::Hyper | Suite::HyperPool => (TOKIO, TOKIO_AGAIN),
+        Suite::Timers | Suite::Buffers | Suite::Wakes => (LIBEVENT, LIBEVENT_AGAIN),
+    }
+}
+
 /// The programs of a suite; the first is the reference, the second the same again.
 pub(crate) fn programs(suite: Suite) -> Vec<Invocation> {
     let run = |peer, binary, args: &[&str]| Invocation {
@@ -212,7 +232,17 @@ pub(crate) fn programs(suite: Suite) -> Vec<Invocation> {
         binary,
         args: args.iter().map(|&text| text.to_owned()).collect(),
     };
+    let on_tokio = |example, args: &[&str], own: &[&str]| {
+        vec![
+            run(TOKIO, Binary::Tokio, args),
+            run(TOKIO_AGAIN, Binary::Tokio, args),
+            run("ferrevent", Binary::Example(example), own),
+        ]
+    };
     let (theirs, ours) = match suite {
+        Suite::Tasks => return on_tokio("task_bench", &["tasks"], &[]),
+        Suite::Hyper => return on_tokio("hyper_bench", &["hyper"], &[]),
+        Suite::HyperPool => return on_tokio("hyper_bench", &["hyper", "2"], &["2"]),
         Suite::Timers => ("timers_libevent", Binary::Example("timer_bench")),
         Suite::Buffers => ("buffers_evbuffer", Binary::Example("buffer_bench")),
         Suite::Wakes => ("wakes_libevent", Binary::Example("wakes")),

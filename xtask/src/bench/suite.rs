@@ -36,7 +36,7 @@ pub(crate) fn measure(
             for line in text.lines() {
                 let (name, sample) =
                     parse(suite, line).ok_or_else(|| format!("{}: `{line}`?", program.peer))?;
-                add(&mut series, cell, &name, program.peer, sample);
+                add(&mut series, cell, suite, &name, program.peer, sample);
             }
         }
     }
@@ -55,8 +55,8 @@ fn output(place: &Place, suite: Suite, program: &Invocation) -> Result<String, S
     let path = build::path(place, program.binary);
     let mut command = match suite {
         // Its two threads are put on their cores one by one.
-        Suite::Wakes => Command::new(path),
-        Suite::Timers | Suite::Buffers => pinned(SERVER_CORE, &path),
+        Suite::Wakes | Suite::HyperPool => Command::new(path),
+        Suite::Timers | Suite::Buffers | Suite::Tasks | Suite::Hyper => pinned(SERVER_CORE, &path),
     };
     let mut running = Running(
         command
@@ -131,7 +131,10 @@ fn parse(suite: Suite, line: &str) -> Option<(String, Sample)> {
     };
     match (suite, words.as_slice()) {
         (Suite::Timers, [name, count, each]) => nanoseconds(format!(" {name} {count}"), each),
-        (Suite::Buffers, [name, each]) => nanoseconds(format!(" {name}"), each),
+        (Suite::Buffers | Suite::Tasks, [name, each]) => nanoseconds(format!(" {name}"), each),
+        (Suite::Hyper | Suite::HyperPool, [connections, each]) => {
+            nanoseconds(format!("-{connections}"), each)
+        }
         (Suite::Wakes, ["wakes", callbacks, cpu, seconds]) => {
             let callbacks: f64 = callbacks.parse().ok()?;
             let sample = Sample {
@@ -146,7 +149,14 @@ fn parse(suite: Suite, line: &str) -> Option<(String, Sample)> {
     }
 }
 
-fn add(series: &mut Vec<Series>, cell: &str, name: &str, peer: &'static str, sample: Sample) {
+fn add(
+    series: &mut Vec<Series>,
+    cell: &str,
+    suite: Suite,
+    name: &str,
+    peer: &'static str,
+    sample: Sample,
+) {
     let name = format!("{cell}{name}");
     let at = series
         .iter()
@@ -155,8 +165,8 @@ fn add(series: &mut Vec<Series>, cell: &str, name: &str, peer: &'static str, sam
             series.push(Series {
                 name,
                 unit: Unit::Nanoseconds,
-                reference: peers::LIBEVENT,
-                again: Some(peers::LIBEVENT_AGAIN),
+                reference: peers::references(suite).0,
+                again: Some(peers::references(suite).1),
                 peers: Vec::new(),
             });
             series.len() - 1

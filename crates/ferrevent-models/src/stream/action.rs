@@ -20,6 +20,7 @@ pub enum Action {
     Eager(usize, u16),
     Again(usize),
     Flush(usize),
+    Nudge(usize),
     FinishWrite(usize),
     Finish(usize),
     Close(usize),
@@ -38,7 +39,7 @@ impl Action {
     /// side.
     #[must_use]
     pub fn choose(choices: &mut Choices<'_>, endings: bool) -> Self {
-        let kind = choices.below(if endings { 41 } else { 37 });
+        let kind = choices.below(if endings { 42 } else { 38 });
         let s = choices.below(2);
         let mut upto = |most: usize| 1 + choices.below(most) as u16;
         match kind {
@@ -59,6 +60,7 @@ impl Action {
             26..=33 => Self::Take(s, upto(4096)),
             34..=35 => Self::Pass(choices.below(30_000) as u32),
             36 => Self::Flush(s),
+            37 => Self::Nudge(s),
             _ => Self::ending(choices, s),
         }
     }

@@ -37,6 +37,8 @@ struct Side {
     listens: bool,
     /// So many bytes the kernel takes at once, with no send in flight.
     eager: usize,
+    /// Asked for, and not told yet.
+    nudged: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,6 +100,7 @@ impl World {
                 lazy: false,
                 listens: true,
                 eager: 0,
+                nudged: false,
             }
         };
         let mut world = Self {
@@ -128,6 +131,10 @@ impl World {
             Action::Eager(s, n) => self.sides[s].eager = usize::from(n),
             Action::Again(s) => self.sides[s].machine.again(),
             Action::Flush(s) => self.sides[s].machine.flush(),
+            Action::Nudge(s) => {
+                self.sides[s].machine.nudge();
+                self.sides[s].nudged = true;
+            }
             Action::FinishWrite(s) => self.sides[s].machine.finish_write(),
             Action::Finish(s) => self.sides[s].machine.finish(now),
             Action::Close(s) => self.sides[s].machine.close(CloseReason::Closed),
@@ -294,6 +301,11 @@ impl World {
                 StreamEvent::TimedOut(which) => {
                     assert!(matches!(which, Timeout::Read | Timeout::Write));
                     Told::TimedOut
+                }
+                StreamEvent::Nudged => {
+                    // At any time before the close, once for all.
+                    assert!(std::mem::take(&mut side.nudged));
+                    continue;
                 }
                 StreamEvent::Closed(reason) => {
                     side.reason = Some(reason);

@@ -93,7 +93,11 @@ impl EventLoop {
         let mut polling = Polling::from_waker(&as_waker);
         let mut future = pin!(future);
         loop {
-            if waker.woken.swap(false, Ordering::AcqRel) {
+            // Tasks that it waits for may have woken it at once.
+            for _ in 0..POLLS {
+                if !waker.woken.swap(false, Ordering::AcqRel) {
+                    break;
+                }
                 let mut context = self.context();
                 let polled = here::work(&hub, &mut context, || future.as_mut().poll(&mut polling));
                 if let Poll::Ready(output) = polled {
@@ -136,6 +140,9 @@ impl EventLoop {
         local::spawn(&self.hub(), future)
     }
 }
+
+/// So often at most before the kernel is asked again.
+const POLLS: u32 = 32;
 
 fn stopped() -> io::Error {
     io::Error::new(

@@ -134,6 +134,66 @@ impl AsyncStream {
         std::future::poll_fn(|polling| self.cell.poll_readable(polling)).await
     }
 
+    /// Moves what has come to the end of a buffer, without copying, and tells
+    /// how much that was: zero is the peer's end.
+    ///
+    /// # Errors
+    /// As a read. Where the buffer's back is frozen nothing is moved, and it
+    /// is as if nothing had come.
+    ///
+    /// ```
+    /// # use ferrevent::{Buffer, asynch::AsyncStream};
+    /// async fn echo(stream: AsyncStream) -> std::io::Result<()> {
+    ///     let mut bytes = Buffer::new();
+    ///     while stream.read_buffer(&mut bytes).await? > 0 {
+    ///         stream.write_buffer(&mut bytes).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn read_buffer(&self, into: &mut Buffer) -> io::Result<usize> {
+        std::future::poll_fn(|polling| {
+            self.cell.poll_read(polling, |input| {
+                let len = input.len();
+                // Refused where the caller has frozen it.
+                into.append_buffer(input).map_or(0, |()| len)
+            })
+        })
+        .await
+    }
+
+    /// Moves a buffer to the output, without copying, as far as there is room;
+    /// ready when all of it is there. Dropped before that, what was not moved
+    /// is still in the buffer.
+    ///
+    /// # Errors
+    /// As a write.
+    ///
+    /// ```
+    /// # use ferrevent::{Buffer, asynch::AsyncStream};
+    /// async fn greet(stream: &AsyncStream) -> std::io::Result<()> {
+    ///     let mut greeting = Buffer::from(&b"hello\r\n"[..]);
+    ///     stream.write_buffer(&mut greeting).await
+    /// }
+    /// ```
+    pub async fn write_buffer(&self, from: &mut Buffer) -> io::Result<()> {
+        std::future::poll_fn(|polling| {
+            while !from.is_empty() {
+                let written = self.cell.poll_write(polling, |output, room| {
+                    from.move_to(output, room).unwrap_or(0)
+                });
+                match written {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(frozen())),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
     #[inline]
     pub(super) fn poll_read_into(
         &self,
@@ -215,6 +275,10 @@ fn append(output: &mut Buffer, from: &[u8], room: usize) -> usize {
         Ok(()) => some.len(),
         Err(_) => 0,
     }
+}
+
+fn frozen() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the buffer's front is frozen")
 }
 
 fn over() -> io::Error {

@@ -67,16 +67,17 @@ impl Sleep {
     }
 
     fn poll_at(&mut self, waker: &Waker) -> Poll<()> {
-        // One whose timer is not due yet need not look at the clock, but
-        // whoever polls it for another reason may be late.
+        // At first nothing is asked of the clock: what is due already is told
+        // in the next turn.
+        let Some(entry) = self.entry else {
+            self.entry = Some(self.hub.add_timer(self.deadline, waker));
+            return Poll::Pending;
+        };
         if self.hub.now() >= self.deadline {
             self.disarm();
             return Poll::Ready(());
         }
-        match self.entry {
-            Some(entry) => self.hub.change_timer(entry, waker),
-            None => self.entry = Some(self.hub.add_timer(self.deadline, waker)),
-        }
+        self.hub.change_timer(entry, waker);
         Poll::Pending
     }
 }

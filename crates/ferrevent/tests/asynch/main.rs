@@ -13,6 +13,7 @@ mod common;
 #[path = "../common/peers.rs"]
 mod peers;
 
+mod cancel;
 mod echo;
 mod everywhere;
 mod net;
