@@ -2,6 +2,13 @@
 
 use std::process::Command;
 
+/// What this project uses and Debian's `rustc-web`, 1.85, does not have by
+/// itself.
+pub(crate) const NEWER: &str = "let_chains,trait_upcasting,unsigned_is_multiple_of";
+
+/// What other crates use that it does not have: the crate, and the feature.
+pub(crate) const NEWER_ABROAD: (&str, &str) = ("rcgen", "unsigned_is_multiple_of");
+
 /// Runs cargo; an error names the step.
 pub(crate) fn run(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
     eprintln!("== {name}: cargo {}", args.join(" "));

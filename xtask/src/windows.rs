@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::running::free_address;
-use crate::{echo, packages};
+use crate::{cargo, echo, packages};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// The compiler of the distribution: the one whose standard library can be
@@ -141,7 +141,7 @@ impl Place {
             "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n",
         )?;
         write(&work.join("src/lib.rs"), "")?;
-        let mut build = Command::new(cargo());
+        let mut build = cargo::command();
         build
             .args(["build", "--release", "--target", TARGET])
             .args(["-Zbuild-std=std,panic_unwind,panic_abort,test"])
@@ -212,10 +212,10 @@ impl Place {
     fn wrapper(&self) -> Result<(), String> {
         use std::os::unix::fs::PermissionsExt;
         for (path, text) in [
-            (self.wrapper_path(), WRAPPER),
-            (self.foreign_wrapper_path(), FOREIGN_WRAPPER),
+            (self.wrapper_path(), wrapper()),
+            (self.foreign_wrapper_path(), foreign_wrapper()),
         ] {
-            write(&path, text)?;
+            write(&path, &text)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
                 .map_err(|error| error.to_string())?;
         }
@@ -235,7 +235,7 @@ impl Place {
     }
 
     pub(crate) fn cargo(&self, name: &str, args: &[&str]) -> Result<(), String> {
-        let mut command = Command::new(cargo());
+        let mut command = cargo::command();
         command
             .args(args)
             .env("CARGO_TARGET_DIR", self.root.join("out"))
@@ -324,21 +324,29 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE to, SIZE_T left) {
 }
 ";
 
-const WRAPPER: &str = "#!/bin/sh
+/// Compiles this project's own crates.
+fn wrapper() -> String {
+    let features = cargo::NEWER;
+    format!(
+        "#!/bin/sh
 rustc=$1
 shift
-RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature(let_chains, trait_upcasting, unsigned_is_multiple_of)' -Astable_features
-";
+RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature({features})' -Astable_features
+"
+    )
+}
 
-const FOREIGN_WRAPPER: &str = "#!/bin/sh
+/// Compiles all the others.
+fn foreign_wrapper() -> String {
+    let (name, feature) = cargo::NEWER_ABROAD;
+    format!(
+        "#!/bin/sh
 case \" $* \" in
-*' --crate-name rcgen '*) RUSTC_BOOTSTRAP=1 exec \"$@\" '-Zcrate-attr=feature(unsigned_is_multiple_of)' ;;
+*' --crate-name {name} '*) RUSTC_BOOTSTRAP=1 exec \"$@\" '-Zcrate-attr=feature({feature})' ;;
 *) exec \"$@\" ;;
 esac
-";
-
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+"
+    )
 }
 
 fn line_after(text: &str, start: &str) -> String {

@@ -25,9 +25,6 @@ const PACKAGES: &[packages::Wanted] = &[
     ),
 ];
 
-/// What this project uses and that compiler, 1.85, does not have by itself.
-const FEATURES: &str = "let_chains,unsigned_is_multiple_of";
-
 pub(super) fn setup() -> Result<Setup, String> {
     packages::ensure(PACKAGES)?;
     let llvm = cargo::version_line(RUSTC, "LLVM version")?;
@@ -45,22 +42,29 @@ pub(super) fn setup() -> Result<Setup, String> {
         "-Clink-arg=-lm",
         "-Clink-arg=-lc",
     ];
-    let mut cargo = vec![
+    let mut arguments = vec![
         "--ignore-rust-version".to_owned(),
         "-Zbuild-std=std,panic_unwind,test".to_owned(),
         "-Zprofile-rustflags".to_owned(),
     ];
-    // Only for our own crates: the standard library has its own features.
-    for package in ["ferrevent", "ferrevent-core", "ferrevent-os"] {
-        cargo.push("--config".to_owned());
-        cargo.push(format!(
-            "profile.dev.package.{package}.rustflags=['-Zcrate-attr=feature({FEATURES})']"
+    // The standard library has its own features.
+    let ours = [
+        "ferrevent",
+        "ferrevent-core",
+        "ferrevent-models",
+        "ferrevent-os",
+    ];
+    let ours = ours.map(|package| (package, cargo::NEWER));
+    for (package, features) in ours.into_iter().chain([cargo::NEWER_ABROAD]) {
+        arguments.push("--config".to_owned());
+        arguments.push(format!(
+            "profile.dev.package.{package}.rustflags=['-Zcrate-attr=feature({features})']"
         ));
     }
     Ok(Setup {
         rustc: RUSTC,
         host: cargo::version_line(RUSTC, "host")?,
         flags: flags.map(str::to_owned).to_vec(),
-        cargo,
+        cargo: arguments,
     })
 }

@@ -36,7 +36,7 @@ fn a_sandbox_without_rings_gets_epoll_and_is_told_so() {
 
 fn a_kernel_without_rings_gets_epoll_and_is_told_so() {
     peer("strace", "strace");
-    let strace = inject("io_uring_setup:error=ENOSYS");
+    let strace = inject("inject=io_uring_setup:error=ENOSYS");
     expect_epoll(&strace, "Function not implemented");
 }
 
@@ -71,14 +71,13 @@ fn little_lockable_memory_is_enough_or_told() {
 fn waits_that_are_interrupted_lose_nothing() {
     peer("strace", "strace");
     let to = upstream(echo).to_string();
-    let strace = inject("io_uring_enter:error=EINTR:when=2+3");
+    let strace = inject("inject=io_uring_enter:error=EINTR:when=2+3");
     let relay = Relay::spawn(in_uring(&strace).args(["127.0.0.1:0", &to]));
     echo_a_megabyte(&relay);
 }
 
 /// strace(1) as a grandchild, so that the child is the relay itself.
-fn inject(what: &'static str) -> Vec<&'static str> {
-    let rule: &'static str = Box::leak(format!("inject={what}").into_boxed_str());
+fn inject(rule: &'static str) -> Vec<&'static str> {
     vec!["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", rule]
 }
 
