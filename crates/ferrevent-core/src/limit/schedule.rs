@@ -13,13 +13,13 @@ use crate::timer::Tick;
 
 /// How long a bucket that ran low is left to fill, unless the burst is less:
 /// then it wakes, and serves whom it can. In microseconds.
-const REST: u64 = 10_000;
+const REST: u64 = 25_000;
 /// In which time everybody has a turn, if the turns are not too short for
 /// that; also the rest of a bucket that one member alone waits for. In
 /// microseconds.
 const ROUND: u64 = 50_000;
 /// The shortest turn, in bytes, of members who want more.
-const TURN: u64 = 512;
+const TURN: u64 = 1024;
 
 /// What members do.
 impl<T: Copy> Tree<T> {
