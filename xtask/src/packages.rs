@@ -37,6 +37,7 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("test -e /usr/include/event2/event.h", "libevent-dev"),
     ("test -x /usr/bin/memcached", "memcached"),
     ("command -v memcaslap", "libmemcached-tools"),
+    ("command -v valgrind", "valgrind"),
 ];
 
 /// What builds for Windows, and runs it.

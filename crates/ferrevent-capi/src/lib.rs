@@ -5,6 +5,7 @@
 //! the caller promises, as libevent's documentation has it. No panic passes a
 //! function that C calls: it ends the process with its message.
 
+mod buffer;
 mod debug;
 mod event;
 mod layout;

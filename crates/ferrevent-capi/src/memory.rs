@@ -17,18 +17,21 @@ static FREE: Slot<FreeFn> = Slot::new();
 /// `None` when there is none.
 pub(crate) fn place<T>(value: T) -> Option<NonNull<T>> {
     const { assert!(align_of::<T>() <= 16) };
-    let size = size_of::<T>();
-    // SAFETY: a size that is not 0; the program's function answers for itself.
-    let room = unsafe {
+    let room = allocate(size_of::<T>())?.cast::<T>();
+    // SAFETY: so many bytes of nobody else's, aligned as malloc(3) aligns.
+    unsafe { room.write(value) };
+    Some(room)
+}
+
+/// Room for so many bytes, which the program frees; `None` when there is none.
+pub(crate) fn allocate(size: usize) -> Option<NonNull<c_void>> {
+    // SAFETY: a size; the program's function answers for itself.
+    NonNull::new(unsafe {
         match ALLOCATE.load() {
             Some(allocate) => allocate(size),
             None => libc::malloc(size),
         }
-    };
-    let room = NonNull::new(room.cast::<T>())?;
-    // SAFETY: so many bytes of nobody else's, aligned as malloc(3) aligns.
-    unsafe { room.write(value) };
-    Some(room)
+    })
 }
 
 /// Drops a value and gives its room back.

@@ -12,7 +12,9 @@ use std::process::Command;
 use common::{Library, on, prefix, scratch, text};
 
 /// The headers there are, and the legacy names.
-const HEADERS: [&str; 10] = [
+const HEADERS: [&str; 12] = [
+    "event2/buffer.h",
+    "event2/buffer_compat.h",
     "event2/event-config.h",
     "event2/event.h",
     "event2/event_compat.h",

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::same_on_both;
+use common::{Library, compile, on, same_on_both, text};
 
 #[test]
 fn events() {
@@ -14,6 +14,20 @@ fn events() {
 #[test]
 fn events_on_poll() {
     same_on_both("events", &[], &[("EVENT_NOEPOLL", "1")]);
+}
+
+#[test]
+fn buffers() {
+    same_on_both("buffer", &[], &[]);
+}
+
+#[test]
+fn random_operations_on_buffers() {
+    // A million of them in a full run.
+    let full = std::env::var_os("FERREVENT_CASES").is_some();
+    for seed in 1..=if full { 200 } else { 8 } {
+        same_on_both("buffers", &[&seed.to_string(), "5000"], &[]);
+    }
 }
 
 #[test]
@@ -49,4 +63,32 @@ fn locks_of_the_programs_own() {
 #[test]
 fn processes_memory_and_debug_mode() {
     same_on_both("processes", &[], &[]);
+}
+
+#[test]
+fn memory_is_used_well() {
+    let there = std::process::Command::new("valgrind")
+        .arg("--version")
+        .output();
+    if there.is_err() {
+        eprintln!("skipped: valgrind is not installed");
+        return;
+    }
+    for (name, arguments) in [
+        ("events", &[][..]),
+        ("signals", &[]),
+        ("compat", &[]),
+        ("util", &[]),
+        ("buffer", &[]),
+        ("buffers", &["99", "1000"]),
+    ] {
+        let mut command = on(Library::Ours, "valgrind");
+        command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);
+        command.args([
+            "--show-leak-kinds=definite",
+            "--errors-for-leak-kinds=definite",
+        ]);
+        let output = command.arg(compile(name)).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+    }
 }

@@ -58,6 +58,28 @@ pub(super) fn assign(
     0
 }
 
+impl Ev {
+    /// Makes it call a function from the loop, when it is told to.
+    pub(crate) fn assign_deferred(self, base: Base, function: EventFn, argument: *mut c_void) {
+        assign(self, Some(base), -1, 0, Some(function), argument);
+    }
+
+    /// Has that function called by the loop.
+    pub(crate) fn schedule(self) {
+        if let Some(base) = self.base() {
+            base.hold().activate(self, what::TIMEOUT, 1);
+        }
+    }
+
+    /// Ends it, and frees its room.
+    pub(crate) fn drop_deferred(self) {
+        delete(self, Blocking::No);
+        debug::gone(self);
+        // SAFETY: its room was made by `place`, and nothing leads to it any more.
+        unsafe { memory::displace(self.room()) };
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn event_self_cbarg() -> *mut c_void {
     (&raw const SELF).cast_mut().cast()

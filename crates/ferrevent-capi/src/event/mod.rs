@@ -150,6 +150,8 @@ impl Ev {
             // SAFETY: it points to the count of the turn that makes the calls,
             // and is reset before that ends.
             unsafe { *self.running_calls() = 0 };
+            // The count is gone when the turn is, and the event may be too.
+            self.set_running_calls(std::ptr::null_mut());
         }
     }
 }

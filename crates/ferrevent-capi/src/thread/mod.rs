@@ -128,6 +128,32 @@ impl Lock {
         })
     }
 
+    /// A lock that a thread may take again, as the program has asked for, or
+    /// one that it has made itself. `None` when it gives none.
+    pub(crate) fn recursive(made: *mut c_void) -> Option<Self> {
+        let Some(functions) = LOCKS.load() else {
+            return Some(Self::NONE);
+        };
+        let (lock, functions) = if made.is_null() {
+            // SAFETY: the program's function, called as it is declared.
+            let lock = unsafe { functions.allocate.map(|allocate| allocate(RECURSIVE)) };
+            (lock.filter(|lock| !lock.is_null())?, functions)
+        } else {
+            // What is not ours is not freed.
+            let free = None;
+            (made, LockFunctions { free, ..functions })
+        };
+        Some(Self {
+            functions: Some(functions),
+            lock,
+            ..Self::NONE
+        })
+    }
+
+    pub(crate) fn is_some(&self) -> bool {
+        self.functions.is_some()
+    }
+
     #[inline]
     pub(crate) fn lock(&self) {
         if let Some(lock) = self.functions.and_then(|functions| functions.lock) {

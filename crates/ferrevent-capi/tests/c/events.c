@@ -330,6 +330,7 @@ static void getters(void)
 	event_callback_fn cb;
 	void *arg;
 	struct timeval tv = millis(100000), when, now;
+	struct event blank;
 	struct event *ev = event_new(base, 0, EV_READ | EV_PERSIST, name_cb, &tv);
 	struct event *self = event_new(base, -1, 0, name_cb, event_self_cbarg());
 	SECTION("getters");
@@ -352,7 +353,7 @@ static void getters(void)
 	event_free(ev);
 	event_free(self);
 	SAY("bad %d %d\n", event_new(base, 1, EV_SIGNAL | EV_READ, name_cb, NULL) == NULL,
-		event_assign(malloc(sizeof(struct event)), base, 1, EV_SIGNAL | EV_WRITE, name_cb, NULL));
+		event_assign(&blank, base, 1, EV_SIGNAL | EV_WRITE, name_cb, NULL));
 }
 
 static void counts(void)
@@ -534,8 +535,8 @@ static void finalising(void)
 	event_free_finalize(0, ev, finalizer);
 	event_base_free(other);
 	other = event_base_new();
-	ev = event_new(other, -1, EV_FINALIZE, name_cb, "unheard");
-	event_finalize(0, ev, finalizer);
+	event_assign(&mine, other, -1, EV_FINALIZE, name_cb, "unheard");
+	event_finalize(0, &mine, finalizer);
 	event_base_free_nofinalize(other);
 }
 

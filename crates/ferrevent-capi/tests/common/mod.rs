@@ -8,7 +8,7 @@ mod assemble;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 /// Whose libevent a program runs on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,9 +48,15 @@ pub(crate) fn built() -> PathBuf {
         .expect("cargo builds the shared library with its tests")
 }
 
-/// Compiles a C program of `tests/c` against our headers.
+/// Compiles a C program of `tests/c` against our headers, once.
 pub(crate) fn compile(name: &str) -> PathBuf {
+    static COMPILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let program = scratch().join(name);
+    // One that runs cannot be written.
+    let mut compiled = COMPILED.lock().unwrap();
+    if compiled.iter().any(|it| it == name) {
+        return program;
+    }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/c/{name}.c"));
     let mut cc = Command::new("cc");
     cc.args([
@@ -69,6 +75,7 @@ pub(crate) fn compile(name: &str) -> PathBuf {
     .args(["-Wl,--no-as-needed", "-levent", "-levent_pthreads"]);
     let output = cc.output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+    compiled.push(name.to_owned());
     program
 }
 
