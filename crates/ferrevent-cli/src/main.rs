@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+#[cfg(unix)]
+mod exec;
 mod live;
 mod log;
 mod manual;
@@ -43,6 +45,13 @@ enum Command {
     Relay(Box<relay::Options>),
     /// Run an upstream, a relay and clients here, and check every byte.
     Demo(demo::Options),
+    /// Run an installed program that uses libevent on this engine.
+    ///
+    /// The program is not changed: it finds this project's libevent-2.1.so.7
+    /// before the system's. What that has is listed in the README; a program
+    /// that needs more is told the function's name, and ends.
+    #[cfg(unix)]
+    Exec(exec::Options),
     /// Print what a shell needs to complete this command.
     ///
     /// bash: ferrevent completions bash > /etc/bash_completion.d/ferrevent
@@ -73,6 +82,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Relay(options) => return relay::run(&options),
         Command::Demo(options) => demo::run(&options),
+        #[cfg(unix)]
+        Command::Exec(options) => exec::run(&options),
         Command::Completions(options) => manual::completions(&options),
         Command::Man(page) => manual::page(&page),
     };
