@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::collections::HashSet;
-use std::ffi::{c_int, c_uint};
+use std::ffi::{c_int, c_short, c_uint};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(super) got_exit: bool,
     pub(super) got_break: bool,
     pub(super) go_on: bool,
+    /// Room for what the kernel tells of one descriptor; empty between turns.
+    pub(super) batch: Vec<(Ev, c_short)>,
     /// The time of this turn, while there is one.
     cached: Option<u64>,
     caches_time: bool,
@@ -150,6 +152,7 @@ impl Base {
             got_exit: false,
             got_break: false,
             go_on: false,
+            batch: Vec::new(),
             cached: None,
             caches_time: config.caches_time(),
             to_real: 0,

@@ -253,7 +253,7 @@ impl Inner {
     /// Activates what the kernel has told of: of one descriptor's events the
     /// one that was added last first.
     fn gather_io(&mut self) {
-        let mut batch: Vec<(Ev, c_short)> = Vec::new();
+        let mut batch = std::mem::take(&mut self.batch);
         while let Some(happening) = self.engine.next() {
             let Happening::Watch(token, ready) = happening else {
                 continue;
@@ -267,6 +267,7 @@ impl Inner {
             batch.push((ev, result_of(ev, ready)));
         }
         self.activate_batch(&mut batch);
+        self.batch = batch;
     }
 
     fn activate_batch(&mut self, batch: &mut Vec<(Ev, c_short)>) {
