@@ -477,13 +477,17 @@ fn a_reset_that_races_a_cancel_is_told() {
                     Completion::Received {
                         result: Ok(Received::End),
                         ..
-                    } if cfg!(windows) && rig.backend.kind() == BackendKind::Poll => break,
+                    } if cfg!(windows) && is_polled(rig.backend.kind()) => break,
                     other => panic!("{other:?}"),
                 }
             }
             rig.backend.close(port);
         }
     });
+}
+
+fn is_polled(kind: BackendKind) -> bool {
+    matches!(kind, BackendKind::Poll | BackendKind::Simulated(_))
 }
 
 #[test]
