@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::record::writer;
 use common::{Progress, Recorder, Rig, Works, listen, on_every_backend, random_bytes, until};
 use ferrevent::filter::{Filter, LAYER_BYTES, Pass};
 use ferrevent::{
@@ -133,21 +134,6 @@ fn connect_filtered(
     rig.context()
         .connect_filtered(to, None, StreamConfig::DEFAULT, filters, handler)
         .unwrap()
-}
-
-/// A client's side: writes all of it, at most so much at once, and ends.
-fn writer(mut left: Vec<u8>, piece: usize) -> (Recorder, common::Shared) {
-    Recorder::with(move |stream, what| {
-        if what == "opened" || what == "writable" {
-            let n = left.len().min(piece);
-            if n > 0 {
-                let piece: Vec<u8> = left.drain(..n).collect();
-                stream.write(&piece).unwrap();
-            } else {
-                stream.finish_write();
-            }
-        }
-    })
 }
 
 #[test]

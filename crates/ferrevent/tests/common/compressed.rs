@@ -1,6 +1,7 @@
 //! Streams with compression, and bytes that are worth it.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(unused_imports, reason = "as above")]
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ferrevent::compress::{Compression, Format};
 use ferrevent::{Address, CloseReason, Filter, Handle, Handler, ListenOptions, StreamConfig};
 
+pub(crate) use crate::common::record::{once, over, writer};
 use crate::common::{Recorder, Rig, Shared, Works, random_bytes};
 
 pub(crate) fn any() -> Address {
@@ -81,31 +83,6 @@ pub(crate) fn connect(
         .context()
         .connect_filtered(to, None, StreamConfig::DEFAULT, vec![how.filter()], handler)
         .unwrap()
-}
-
-/// A client's side: writes all of it, at most so much at once, and ends.
-pub(crate) fn writer(mut left: Vec<u8>, piece: usize) -> (Recorder, Shared) {
-    Recorder::with(move |stream, what| {
-        if what == "opened" || what == "writable" {
-            let n = left.len().min(piece);
-            if n > 0 {
-                let piece: Vec<u8> = left.drain(..n).collect();
-                stream.write(&piece).unwrap();
-            } else {
-                stream.finish_write();
-            }
-        }
-    })
-}
-
-/// What a handler factory gives out, for one connection.
-pub(crate) fn once<H>(handler: H) -> impl FnMut() -> H {
-    let mut handler = Some(handler);
-    move || handler.take().unwrap()
-}
-
-pub(crate) fn over(record: &Shared) -> bool {
-    record.see().reason.is_some()
 }
 
 /// The formats, one after the other, for tests that take their time.

@@ -140,3 +140,28 @@ impl Handler for Progress {
 
     fn readable(&mut self, _: &mut Stream<'_>) {}
 }
+
+/// Writes all of it, at most so much at once, and ends.
+pub(crate) fn writer(mut left: Vec<u8>, piece: usize) -> (Recorder, Shared) {
+    Recorder::with(move |stream, what| {
+        if what == "opened" || what == "writable" {
+            let n = left.len().min(piece);
+            if n > 0 {
+                let piece: Vec<u8> = left.drain(..n).collect();
+                stream.write(&piece).unwrap();
+            } else {
+                stream.finish_write();
+            }
+        }
+    })
+}
+
+/// One handler, for the one connection that a test makes.
+pub(crate) fn once<H>(handler: H) -> impl FnMut() -> H {
+    let mut handler = Some(handler);
+    move || handler.take().unwrap()
+}
+
+pub(crate) fn over(record: &Shared) -> bool {
+    record.see().reason.is_some()
+}

@@ -1,6 +1,7 @@
 //! What the tests of TLS share.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(unused_imports, reason = "as above")]
 
 use std::net::TcpStream;
 
@@ -8,6 +9,7 @@ use ferrevent::tls::{Client, ClientBuilder, Server, ServerBuilder};
 use ferrevent::{Address, Handler, StreamConfig};
 
 use crate::certificates::Authority;
+pub(crate) use crate::common::record::{once, over, writer};
 use crate::common::{Recorder, Rig, Shared, Works};
 
 pub(crate) fn any() -> Address {
@@ -61,29 +63,4 @@ pub(crate) fn tcp(address: &Address) -> TcpStream {
         Address::Socket(address) => TcpStream::connect(address).unwrap(),
         other => panic!("{other} is no TCP address"),
     }
-}
-
-/// Writes all of it, at most so much at once, and ends.
-pub(crate) fn writer(mut left: Vec<u8>, piece: usize) -> (Recorder, Shared) {
-    Recorder::with(move |stream, what| {
-        if what == "opened" || what == "writable" {
-            let n = left.len().min(piece);
-            if n > 0 {
-                let piece: Vec<u8> = left.drain(..n).collect();
-                stream.write(&piece).unwrap();
-            } else {
-                stream.finish_write();
-            }
-        }
-    })
-}
-
-/// One handler, for the one connection that a test makes.
-pub(crate) fn once<H>(handler: H) -> impl FnMut() -> H {
-    let mut handler = Some(handler);
-    move || handler.take().unwrap()
-}
-
-pub(crate) fn over(record: &Shared) -> bool {
-    record.see().reason.is_some()
 }
