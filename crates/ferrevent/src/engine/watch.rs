@@ -2,8 +2,10 @@
 //! registrations may share one; the kernel knows their union.
 
 use ferrevent_os::sys::fd::{AsRawFd, BorrowedFd, RawFd};
+#[cfg(windows)]
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use ferrevent_core::timer::TimerId;
@@ -12,9 +14,79 @@ use ferrevent_os::{Readiness, Token, What};
 use super::entry::Entry;
 use super::{Engine, Happening, Priority, Removed, Work, table_full};
 
-/// Which descriptors are watched, and by which entry of the table.
+/// No entry of the table: its keys begin at a generation of 1.
+const NONE: Token = Token(0);
+
+fn some(token: Token) -> Option<Token> {
+    Some(token).filter(|token| *token != NONE)
+}
+
+/// Which descriptors are watched, and by which entry of the table. The kernel
+/// gives out small numbers: they are places here, where they are.
 #[derive(Debug, Default)]
-pub(super) struct Descriptors(HashMap<RawFd, Token>);
+pub(super) struct Descriptors {
+    #[cfg(unix)]
+    places: Vec<Token>,
+    #[cfg(windows)]
+    places: HashMap<RawFd, Token>,
+}
+
+#[cfg(unix)]
+impl Descriptors {
+    fn get(&self, fd: RawFd) -> Option<Token> {
+        self.places
+            .get(usize::try_from(fd).ok()?)
+            .copied()
+            .and_then(some)
+    }
+
+    fn insert(&mut self, fd: RawFd, token: Token) {
+        let Ok(place) = usize::try_from(fd) else {
+            return;
+        };
+        if place >= self.places.len() {
+            self.places.resize(place + 1, NONE);
+        }
+        self.places[place] = token;
+    }
+
+    fn remove(&mut self, fd: RawFd) {
+        if let Ok(place) = usize::try_from(fd)
+            && let Some(entry) = self.places.get_mut(place)
+        {
+            *entry = NONE;
+        }
+    }
+
+    fn numbers(&self) -> Vec<RawFd> {
+        let watched = self.places.iter().enumerate();
+        watched
+            .filter(|(_, entry)| **entry != NONE)
+            .filter_map(|(place, _)| RawFd::try_from(place).ok())
+            .collect()
+    }
+}
+
+#[cfg(windows)]
+impl Descriptors {
+    fn get(&self, fd: RawFd) -> Option<Token> {
+        self.places.get(&fd).copied()
+    }
+
+    fn insert(&mut self, fd: RawFd, token: Token) {
+        self.places.insert(fd, token);
+    }
+
+    fn remove(&mut self, fd: RawFd) {
+        self.places.remove(&fd);
+    }
+
+    fn numbers(&self) -> Vec<RawFd> {
+        let mut numbers: Vec<RawFd> = self.places.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
 
 /// A watched descriptor.
 #[derive(Debug)]
@@ -22,32 +94,51 @@ pub(super) struct Descriptor {
     fd: RawFd,
     edge: bool,
     interest: Readiness,
-    watches: Vec<Token>,
+    /// The first of its registrations; each knows the next.
+    first: Token,
 }
 
 /// One registration of interest in a descriptor.
 #[derive(Debug)]
 pub(super) struct Watch<O> {
     pub(super) owner: Option<O>,
-    pub(super) priority: Priority,
     pub(super) timer: Option<TimerId>,
-    pub(super) due: bool,
+    timeout: Option<Micros>,
     descriptor: Token,
-    fd: RawFd,
-    registration: Registration,
+    /// The one of the same descriptor that was added after it.
+    next: Token,
+    pub(super) priority: Priority,
+    pub(super) due: bool,
+    interest: Readiness,
+    edge: bool,
+    persistent: bool,
     /// Whether it takes part in the descriptor's interest.
     armed: bool,
     pending: Readiness,
 }
 
+/// A duration, in microseconds and one more, so that none takes no room.
+#[derive(Clone, Copy, Debug)]
+struct Micros(NonZeroU64);
+
+impl Micros {
+    fn new(duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(NonZeroU64::MIN.saturating_add(micros))
+    }
+
+    fn duration(self) -> Duration {
+        Duration::from_micros(self.0.get() - 1)
+    }
+}
+
 impl Descriptor {
     pub(super) fn describe(&self) -> String {
         format!(
-            "number {}, asked for {:?}{}, {} registrations",
+            "number {}, asked for {:?}{}",
             self.fd,
             self.interest,
             if self.edge { " at edges" } else { "" },
-            self.watches.len()
         )
     }
 }
@@ -55,14 +146,10 @@ impl Descriptor {
 impl<O> Watch<O> {
     pub(super) fn describe(&self) -> String {
         format!(
-            "descriptor {}, {:?}{}{}",
-            self.fd,
-            self.registration.interest,
-            if self.registration.persistent {
-                ""
-            } else {
-                ", once"
-            },
+            "of {:#x}, {:?}{}{}",
+            self.descriptor.0,
+            self.interest,
+            if self.persistent { "" } else { ", once" },
             if self.armed { "" } else { ", not armed" },
         )
     }
@@ -199,21 +286,22 @@ impl<S, O> Engine<S, O> {
         let token = self.table.insert_with(|_| {
             Entry::Watch(Box::new(Watch {
                 owner: owner.take(),
-                priority: registration.priority,
                 timer: None,
-                due: false,
+                timeout: registration.timeout.map(Micros::new),
                 descriptor,
-                fd: raw,
-                registration,
+                next: NONE,
+                priority: registration.priority,
+                due: false,
+                interest: registration.interest,
+                edge: registration.edge,
+                persistent: registration.persistent,
                 armed: false,
                 pending: Readiness::NONE,
             }))
         });
         let mut outcome = Err(table_full());
         if let Some(token) = token {
-            if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor) {
-                entry.watches.push(token);
-            }
+            self.link(descriptor, token);
             outcome = self.arm_watch(token).map(|()| token);
             if outcome.is_err()
                 && let Some(removed) = self.remove_watch(token)
@@ -259,9 +347,9 @@ impl<S, O> Engine<S, O> {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         };
         watch.armed = true;
-        let (descriptor, fd) = (watch.descriptor, watch.fd);
+        let descriptor = watch.descriptor;
         self.start_timeout(token);
-        self.update_descriptor(descriptor, fd)
+        self.update_descriptor(descriptor)
     }
 
     /// The registrations of a descriptor, in the order in which they were added.
@@ -281,11 +369,13 @@ impl<S, O> Engine<S, O> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn watches_of(&mut self, fd: RawFd) -> Vec<Token> {
-        let token = self.watches.0.get(&fd).copied();
-        match token.and_then(|token| self.table.get_mut(token)) {
-            Some(Entry::Descriptor(entry)) => entry.watches.clone(),
-            _ => Vec::new(),
+        let mut next = self.watches.get(fd).and_then(|it| self.first_watch(it));
+        let mut all = Vec::new();
+        while let Some(token) = next {
+            all.push(token);
+            next = self.next_watch(token);
         }
+        all
     }
 
     /// The descriptors that are watched, in order of their numbers.
@@ -306,9 +396,57 @@ impl<S, O> Engine<S, O> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn watched_descriptors(&self) -> Vec<RawFd> {
-        let mut descriptors: Vec<RawFd> = self.watches.0.keys().copied().collect();
-        descriptors.sort_unstable();
-        descriptors
+        self.watches.numbers()
+    }
+
+    fn first_watch(&mut self, descriptor: Token) -> Option<Token> {
+        match self.table.get_mut(descriptor) {
+            Some(Entry::Descriptor(entry)) => some(entry.first),
+            _ => None,
+        }
+    }
+
+    fn next_watch(&mut self, watch: Token) -> Option<Token> {
+        match self.table.get_mut(watch) {
+            Some(Entry::Watch(watch)) => some(watch.next),
+            _ => None,
+        }
+    }
+
+    /// Puts a registration behind those its descriptor has.
+    fn link(&mut self, descriptor: Token, watch: Token) {
+        let Some(mut last) = self.first_watch(descriptor) else {
+            if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor) {
+                entry.first = watch;
+            }
+            return;
+        };
+        while let Some(next) = self.next_watch(last) {
+            last = next;
+        }
+        if let Some(Entry::Watch(last)) = self.table.get_mut(last) {
+            last.next = watch;
+        }
+    }
+
+    /// Takes one out that was before `next`.
+    fn unlink(&mut self, descriptor: Token, watch: Token, next: Token) {
+        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor)
+            && entry.first == watch
+        {
+            entry.first = next;
+            return;
+        }
+        let mut at = self.first_watch(descriptor);
+        while let Some(token) = at {
+            at = self.next_watch(token);
+            if at == Some(watch)
+                && let Some(Entry::Watch(before)) = self.table.get_mut(token)
+            {
+                before.next = next;
+                return;
+            }
+        }
     }
 
     pub(super) fn remove_watch(&mut self, token: Token) -> Option<Removed<O>> {
@@ -318,12 +456,10 @@ impl<S, O> Engine<S, O> {
         if let Some(id) = watch.timer {
             self.timers.remove(id);
         }
-        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(watch.descriptor) {
-            entry.watches.retain(|other| *other != token);
-        }
+        self.unlink(watch.descriptor, token, watch.next);
         // The descriptor may have been closed before: then the kernel has
         // forgotten it already.
-        let _ = self.update_descriptor(watch.descriptor, watch.fd);
+        let _ = self.update_descriptor(watch.descriptor);
         self.unblock(token);
         Some(Removed(watch.owner))
     }
@@ -343,8 +479,10 @@ impl<S, O> Engine<S, O> {
         if ready.any(Readiness::ERROR) {
             meant = meant.with(Readiness::READ).with(Readiness::WRITE);
         }
+        let first = some(entry.first)?;
         // One registration is told at once, several by way of their queues.
-        if let [only] = entry.watches[..] {
+        if self.next_watch(first).is_none() {
+            let only = first;
             if !self.note_watch(only, meant) {
                 return None;
             }
@@ -355,10 +493,16 @@ impl<S, O> Engine<S, O> {
             return None;
         }
         // Before what the kernel told of other descriptors after it.
-        for watch in entry.watches.clone().into_iter().rev() {
+        let mut told = Vec::new();
+        let mut next = Some(first);
+        while let Some(watch) = next {
+            next = self.next_watch(watch);
             if self.note_watch(watch, meant) {
-                self.enqueue_first(Work::Run(watch));
+                told.push(watch);
             }
+        }
+        for watch in told.into_iter().rev() {
+            self.enqueue_first(Work::Run(watch));
         }
         None
     }
@@ -367,7 +511,7 @@ impl<S, O> Engine<S, O> {
         let Some(Entry::Watch(watch)) = self.table.get_mut(token) else {
             return false;
         };
-        let told = ready.intersection(watch.registration.interest);
+        let told = ready.intersection(watch.interest);
         if !watch.armed || told.is_none() {
             return false;
         }
@@ -384,15 +528,15 @@ impl<S, O> Engine<S, O> {
         if ready.is_none() && !due {
             return None;
         }
-        if watch.registration.persistent {
+        if watch.persistent {
             self.start_timeout(token);
         } else {
             watch.armed = false;
-            let (descriptor, fd, timer) = (watch.descriptor, watch.fd, watch.timer.take());
+            let (descriptor, timer) = (watch.descriptor, watch.timer.take());
             if let Some(id) = timer {
                 self.timers.remove(id);
             }
-            let _ = self.update_descriptor(descriptor, fd);
+            let _ = self.update_descriptor(descriptor);
         }
         Some(Happening::Watch(token, ready))
     }
@@ -400,9 +544,9 @@ impl<S, O> Engine<S, O> {
     fn start_timeout(&mut self, token: Token) {
         let now = self.now;
         if let Some(Entry::Watch(watch)) = self.table.get_mut(token)
-            && let Some(timeout) = watch.registration.timeout
+            && let Some(timeout) = watch.timeout
         {
-            let due = now + timeout;
+            let due = now + timeout.duration();
             watch.due = false;
             let rearmed = watch.timer.is_some_and(|id| self.timers.rearm(id, due));
             if !rearmed {
@@ -412,7 +556,7 @@ impl<S, O> Engine<S, O> {
     }
 
     fn descriptor_of(&mut self, fd: RawFd) -> io::Result<Token> {
-        if let Some(token) = self.watches.0.get(&fd).copied() {
+        if let Some(token) = self.watches.get(fd) {
             return Ok(token);
         }
         let token = self
@@ -422,29 +566,28 @@ impl<S, O> Engine<S, O> {
                     fd,
                     edge: false,
                     interest: Readiness::NONE,
-                    watches: Vec::new(),
+                    first: NONE,
                 }))
             })
             .ok_or_else(table_full)?;
-        self.watches.0.insert(fd, token);
+        self.watches.insert(fd, token);
         Ok(token)
     }
 
     /// Tells the kernel the union of what the registrations want; forgets a
     /// descriptor that has none left.
-    fn update_descriptor(&mut self, token: Token, fd: RawFd) -> io::Result<()> {
+    fn update_descriptor(&mut self, token: Token) -> io::Result<()> {
         let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
             return Ok(());
         };
-        let (armed_edge, armed) = (entry.edge, entry.interest);
-        let watches = entry.watches.clone();
+        let (fd, armed_edge, armed) = (entry.fd, entry.edge, entry.interest);
         let (mut wanted, mut edge) = (Readiness::NONE, true);
-        for watch in watches {
-            if let Some(Entry::Watch(watch)) = self.table.get_mut(watch)
-                && watch.armed
-            {
-                wanted = wanted.with(watch.registration.interest);
-                edge &= watch.registration.edge;
+        let mut next = entry.first;
+        while let Some(Entry::Watch(watch)) = self.table.get_mut(next) {
+            next = watch.next;
+            if watch.armed {
+                wanted = wanted.with(watch.interest);
+                edge &= watch.edge;
             }
         }
         let outcome = if wanted == armed && (edge == armed_edge || wanted.is_none()) {
@@ -467,9 +610,9 @@ impl<S, O> Engine<S, O> {
                 entry.interest = wanted;
                 entry.edge = edge;
             }
-            if entry.watches.is_empty() {
+            if entry.first == NONE {
                 self.table.remove(token);
-                self.watches.0.remove(&fd);
+                self.watches.remove(fd);
             }
         }
         outcome
