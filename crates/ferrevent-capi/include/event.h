@@ -1,4 +1,4 @@
-/* The old name of the headers of events. */
+/* The old name of the headers of events, buffers and bufferevents. */
 #ifndef EVENT1_EVENT_H_INCLUDED_
 #define EVENT1_EVENT_H_INCLUDED_
 
@@ -13,5 +13,10 @@
 
 #include <event2/event.h>
 #include <event2/event_compat.h>
+#include <event2/buffer.h>
+#include <event2/buffer_compat.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_struct.h>
+#include <event2/bufferevent_compat.h>
 
 #endif

@@ -1,6 +1,6 @@
-//! `struct event` as C programs see it. They may allocate it themselves, and
-//! read it, so every field has its place; those that are lists in libevent
-//! are ours to use.
+//! `struct event` and `struct bufferevent` as C programs see them. They may
+//! allocate the former themselves, and read both, so every field has its
+//! place; those that are lists in libevent are ours to use.
 
 use std::ffi::{c_int, c_short, c_void};
 use std::mem::{offset_of, size_of};
@@ -8,7 +8,31 @@ use std::mem::{offset_of, size_of};
 use ferrevent_core::timer::TimerId;
 use libc::timeval;
 
+use crate::buffer::Buf;
+use crate::bufferevent::Bev;
 use crate::event::{Base, Ev};
+
+/// Reads and writes the fields of what a handle stands for: it is there, as
+/// the handle says, and no reference to it is kept.
+macro_rules! fields {
+    ($($read:ident, $write:ident: $type:ty = $($field:ident).+;)*) => { $(
+        #[inline]
+        #[allow(dead_code, reason = "made for every field")]
+        pub(crate) fn $read(self) -> $type {
+            // SAFETY: what the handle stands for is there, and no reference
+            // to it is kept.
+            unsafe { (*self.0.as_ptr()).$($field).+ }
+        }
+
+        #[inline]
+        #[allow(dead_code, reason = "made for every field")]
+        pub(crate) fn $write(self, value: $type) {
+            // SAFETY: as above.
+            unsafe { (*self.0.as_ptr()).$($field).+ = value }
+        }
+    )* };
+}
+pub(crate) use fields;
 
 /// The callback of an event: descriptor or signal, what happened, argument.
 pub(crate) type EventFn = unsafe extern "C" fn(c_int, c_short, *mut c_void);
@@ -69,6 +93,56 @@ pub(crate) struct Calls {
     /// The count of the calls that are being made.
     pub(crate) running: *mut c_short,
 }
+
+/// The callbacks of a bufferevent: for bytes, and for what happens besides.
+pub(crate) type DataFn = unsafe extern "C" fn(Bev, *mut c_void);
+pub(crate) type TellFn = unsafe extern "C" fn(Bev, c_short, *mut c_void);
+
+/// The part of a bufferevent that programs see.
+#[repr(C)]
+pub(crate) struct BufferEvent {
+    pub(crate) base: Option<Base>,
+    pub(crate) kind: *const c_void,
+    pub(crate) read: Event,
+    pub(crate) write: Event,
+    pub(crate) input: Buf,
+    pub(crate) output: Buf,
+    pub(crate) read_marks: Watermarks,
+    pub(crate) write_marks: Watermarks,
+    pub(crate) on_read: Option<DataFn>,
+    pub(crate) on_write: Option<DataFn>,
+    pub(crate) on_event: Option<TellFn>,
+    pub(crate) argument: *mut c_void,
+    pub(crate) read_timeout: timeval,
+    pub(crate) write_timeout: timeval,
+    pub(crate) enabled: c_short,
+}
+
+/// `struct event_watermark`; 0 is none.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Watermarks {
+    pub(crate) low: usize,
+    pub(crate) high: usize,
+}
+
+const _: () = {
+    assert!(size_of::<Watermarks>() == 16);
+    assert!(size_of::<BufferEvent>() == 392);
+    assert!(offset_of!(BufferEvent, read) == 16);
+    assert!(offset_of!(BufferEvent, write) == 144);
+    assert!(offset_of!(BufferEvent, input) == 272);
+    assert!(offset_of!(BufferEvent, output) == 280);
+    assert!(offset_of!(BufferEvent, read_marks) == 288);
+    assert!(offset_of!(BufferEvent, write_marks) == 304);
+    assert!(offset_of!(BufferEvent, on_read) == 320);
+    assert!(offset_of!(BufferEvent, on_write) == 328);
+    assert!(offset_of!(BufferEvent, on_event) == 336);
+    assert!(offset_of!(BufferEvent, argument) == 344);
+    assert!(offset_of!(BufferEvent, read_timeout) == 352);
+    assert!(offset_of!(BufferEvent, write_timeout) == 368);
+    assert!(offset_of!(BufferEvent, enabled) == 384);
+};
 
 const _: () = {
     assert!(size_of::<EventCallback>() == 40);

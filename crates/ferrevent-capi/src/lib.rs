@@ -6,9 +6,11 @@
 //! function that C calls: it ends the process with its message.
 
 mod buffer;
+mod bufferevent;
 mod debug;
 mod event;
 mod layout;
+mod listener;
 mod log;
 mod memory;
 mod missing;

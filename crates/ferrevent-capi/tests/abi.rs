@@ -12,14 +12,18 @@ use std::process::Command;
 use common::{Library, on, prefix, scratch, text};
 
 /// The headers there are, and the legacy names.
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 16] = [
     "event2/buffer.h",
     "event2/buffer_compat.h",
+    "event2/bufferevent.h",
+    "event2/bufferevent_compat.h",
+    "event2/bufferevent_struct.h",
     "event2/event-config.h",
     "event2/event.h",
     "event2/event_compat.h",
     "event2/event_struct.h",
     "event2/keyvalq_struct.h",
+    "event2/listener.h",
     "event2/thread.h",
     "event2/util.h",
     "event2/visibility.h",
@@ -125,12 +129,19 @@ fn functions_are_declared_as_libevent_declares_them() {
     let exported = functions();
     let mut compared = 0;
     for (name, declaration) in &theirs {
-        if exported.contains(&name.as_str()) {
+        if exported.contains(&name.as_str()) && !is_of_rate_limits(name) {
             assert_eq!(ours.get(name), Some(declaration), "{name}");
             compared += 1;
         }
     }
     assert!(compared > 100, "only {compared} were compared");
+}
+
+/// What is not there yet is not declared: a program that needs it is better
+/// told so by its compiler.
+fn is_of_rate_limits(name: &str) -> bool {
+    let parts = ["rate_limit", "token_bucket", "_read_limit", "_write_limit"];
+    parts.iter().any(|part| name.contains(part))
 }
 
 /// The prototypes that the compiler finds, by name.

@@ -31,6 +31,42 @@ fn random_operations_on_buffers() {
 }
 
 #[test]
+fn bufferevents() {
+    same_on_both("bufferevent", &[], &[]);
+}
+
+#[test]
+fn bufferevents_with_locks() {
+    same_on_both("bufferevent", &["threads"], &[]);
+}
+
+#[test]
+fn bufferevents_on_poll() {
+    same_on_both("bufferevent", &[], &[("EVENT_NOEPOLL", "1")]);
+}
+
+#[test]
+fn pairs_and_filters() {
+    same_on_both("pairs", &[], &[]);
+    same_on_both("pairs", &["threads"], &[]);
+}
+
+#[test]
+fn listeners() {
+    same_on_both("listener", &[], &[]);
+    same_on_both("listener", &["threads"], &[]);
+}
+
+#[test]
+fn random_operations_on_bufferevents() {
+    // A million of them in a full run.
+    let full = std::env::var_os("FERREVENT_CASES").is_some();
+    for seed in 1..=if full { 200 } else { 8 } {
+        same_on_both("bufferevents", &[&seed.to_string(), "5000"], &[]);
+    }
+}
+
+#[test]
 fn signals() {
     same_on_both("signals", &[], &[]);
 }
@@ -81,6 +117,10 @@ fn memory_is_used_well() {
         ("util", &[]),
         ("buffer", &[]),
         ("buffers", &["99", "1000"]),
+        ("bufferevent", &["threads"]),
+        ("pairs", &[]),
+        ("listener", &[]),
+        ("bufferevents", &["99", "1000"]),
     ] {
         let mut command = on(Library::Ours, "valgrind");
         command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);

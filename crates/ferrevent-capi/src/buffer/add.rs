@@ -28,7 +28,11 @@ impl Held {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn evbuffer_add(buf: Buf, data: *const c_void, length: usize) -> c_int {
+pub(crate) unsafe extern "C" fn evbuffer_add(
+    buf: Buf,
+    data: *const c_void,
+    length: usize,
+) -> c_int {
     if length > isize::MAX as usize {
         return -1;
     }
@@ -146,6 +150,18 @@ extern "C" fn evbuffer_prepend_buffer(to: Buf, from: Buf) -> c_int {
 }
 
 type Outcome = Result<(), ferrevent::buffer::BufferError>;
+
+impl Buf {
+    /// Moves everything to the end of another buffer.
+    pub(crate) fn pour(to: Buf, from: Buf) -> c_int {
+        evbuffer_add_buffer(to, from)
+    }
+
+    /// Moves so much, or what there is.
+    pub(crate) fn move_to(self, to: Buf, length: usize) {
+        evbuffer_remove_buffer(self, to, length);
+    }
+}
 
 /// Moves everything from one buffer to another.
 fn pour(

@@ -5,7 +5,6 @@ use std::ptr::NonNull;
 
 use super::{Buf, Held, gone};
 use crate::event::{Base, Ev};
-use crate::layout::Event;
 use crate::memory;
 
 /// `struct evbuffer_cb_info`.
@@ -39,6 +38,7 @@ const ENABLED: u32 = 1;
 /// Flags that the program may change.
 const USERS: u32 = 0xffff;
 
+/// What few buffers have.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     /// The one that was added last first.
@@ -47,6 +47,8 @@ pub(crate) struct Callbacks {
     deleted: usize,
     /// Tells them from the base's loop, instead of at once.
     deferred: Option<Ev>,
+    /// Where room is that was given to the program, or 0.
+    pub(super) reserved: usize,
 }
 
 impl Callbacks {
@@ -87,24 +89,34 @@ impl Held {
     #[inline]
     pub(super) fn changed(&mut self, added: usize, deleted: usize) {
         gone::tell();
-        if self.callbacks.entries.is_empty() {
-            return;
+        if let Some(callbacks) = &mut self.callbacks
+            && !callbacks.entries.is_empty()
+        {
+            callbacks.added += added;
+            callbacks.deleted += deleted;
+            match callbacks.deferred {
+                Some(ev) => drop(ev.schedule()),
+                None => self.tell(),
+            }
         }
-        self.callbacks.added += added;
-        self.callbacks.deleted += deleted;
-        match self.callbacks.deferred {
-            Some(ev) => ev.schedule(),
-            None => self.tell(),
+        if let Some(owner) = self.owner {
+            owner.buffer_changed(self.buf(), added, deleted);
         }
     }
 
+    pub(super) fn callbacks(&mut self) -> &mut Callbacks {
+        self.callbacks.get_or_insert_default()
+    }
+
     fn tell(&mut self) {
-        let (added, deleted) = (self.callbacks.added, self.callbacks.deleted);
+        let callbacks = self.callbacks();
+        let (added, deleted) = (callbacks.added, callbacks.deleted);
         if added == 0 && deleted == 0 {
             return;
         }
-        self.callbacks.added = 0;
-        self.callbacks.deleted = 0;
+        callbacks.added = 0;
+        callbacks.deleted = 0;
+        let entries = callbacks.entries.clone();
         let after = self.buffer.len();
         let info = Info {
             before: (after + deleted).saturating_sub(added),
@@ -112,9 +124,9 @@ impl Held {
             deleted,
         };
         let buf = self.buf();
-        for entry in self.callbacks.entries.clone() {
+        for entry in entries {
             // One that another has removed is gone.
-            if !self.callbacks.entries.contains(&entry) {
+            if !self.callbacks().entries.contains(&entry) {
                 continue;
             }
             // SAFETY: it is in the list, so it is there.
@@ -140,11 +152,12 @@ impl Held {
 
     /// Replaces all by one of before libevent 2, or by none.
     pub(super) fn replace(&mut self, tell: Option<OldTellFn>, argument: *mut c_void) {
-        let deferred = self.callbacks.deferred.take();
-        self.callbacks.forget_all();
-        self.callbacks.deferred = deferred;
+        let callbacks = self.callbacks();
+        let deferred = callbacks.deferred.take();
+        callbacks.forget_all();
+        callbacks.deferred = deferred;
         if let Some(tell) = tell {
-            self.callbacks.add(Tell::Old(tell), argument);
+            callbacks.add(Tell::Old(tell), argument);
         }
     }
 }
@@ -157,13 +170,14 @@ unsafe extern "C" fn deferred(_: c_int, _: c_short, buf: *mut c_void) {
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_defer_callbacks(buf: Buf, base: Option<Base>) -> c_int {
-    let (Some(base), Some(room)) = (base, memory::place(Event::BLANK)) else {
+    if base.is_none() {
+        return -1;
+    }
+    let Some(ev) = Ev::deferred(base, deferred, buf.0.as_ptr().cast()) else {
         return -1;
     };
-    let ev = Ev::from_room(room);
-    ev.assign_deferred(base, deferred, buf.0.as_ptr().cast());
     let mut held = buf.hold();
-    if let Some(before) = held.callbacks.deferred.replace(ev) {
+    if let Some(before) = held.callbacks().deferred.replace(ev) {
         before.drop_deferred();
     }
     0
@@ -175,25 +189,25 @@ extern "C" fn evbuffer_add_cb(
     tell: TellFn,
     argument: *mut c_void,
 ) -> Option<NonNull<Entry>> {
-    buf.hold().callbacks.add(Tell::New(tell), argument)
+    buf.hold().callbacks().add(Tell::New(tell), argument)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_remove_cb_entry(buf: Buf, entry: Option<NonNull<Entry>>) -> c_int {
-    let removed = entry.is_some_and(|entry| buf.hold().callbacks.remove(entry));
+    let removed = entry.is_some_and(|entry| buf.hold().callbacks().remove(entry));
     if removed { 0 } else { -1 }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_remove_cb(buf: Buf, tell: TellFn, argument: *mut c_void) -> c_int {
     let mut held = buf.hold();
-    let found = held.callbacks.entries.iter().copied().find(|entry| {
+    let found = held.callbacks().entries.iter().copied().find(|entry| {
         // SAFETY: it is in the list, so it is there.
         let entry = unsafe { entry.as_ref() };
         let same = matches!(entry.tell, Tell::New(other) if std::ptr::fn_addr_eq(other, tell));
         same && entry.argument == argument
     });
-    let removed = found.is_some_and(|entry| held.callbacks.remove(entry));
+    let removed = found.is_some_and(|entry| held.callbacks().remove(entry));
     if removed { 0 } else { -1 }
 }
 
@@ -212,8 +226,8 @@ extern "C" fn evbuffer_cb_clear_flags(
 }
 
 fn change_flags(buf: Buf, entry: Option<NonNull<Entry>>, change: impl Fn(u32) -> u32) -> c_int {
-    let held = buf.hold();
-    let Some(entry) = entry.filter(|entry| held.callbacks.entries.contains(entry)) else {
+    let mut held = buf.hold();
+    let Some(entry) = entry.filter(|entry| held.callbacks().entries.contains(entry)) else {
         return -1;
     };
     // SAFETY: it is in the list, so it is there, and the buffer is held.

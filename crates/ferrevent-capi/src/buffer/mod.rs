@@ -21,9 +21,12 @@ use std::ptr::NonNull;
 use ferrevent::Buffer;
 use ferrevent::buffer::End;
 
+use crate::bufferevent::Bev;
 use crate::memory;
 use crate::thread::Lock;
+pub(crate) use add::evbuffer_add;
 use callbacks::Callbacks;
+pub(crate) use take::evbuffer_remove;
 
 /// `struct evbuffer`.
 pub(crate) struct EvBuffer {
@@ -32,13 +35,13 @@ pub(crate) struct EvBuffer {
 
 pub(crate) struct Inner {
     pub(super) buffer: Buffer,
-    pub(super) callbacks: Callbacks,
+    pub(super) callbacks: Option<Box<Callbacks>>,
     lock: Lock,
-    flags: u64,
+    flags: u32,
     /// Callers that are in the middle of a call, and one for the program.
     users: u32,
-    /// Where room is that was given to the program, or 0.
-    pub(super) reserved: usize,
+    /// The bufferevent whose input or output it is.
+    owner: Option<Bev>,
 }
 
 /// A buffer that the program has not freed.
@@ -69,14 +72,41 @@ impl Buf {
         let room = memory::place(EvBuffer {
             inner: UnsafeCell::new(Inner {
                 buffer: Buffer::new(),
-                callbacks: Callbacks::default(),
+                callbacks: None,
                 lock: Lock::NONE,
                 flags: 0,
                 users: 1,
-                reserved: 0,
+                owner: None,
             }),
         });
         room.map(Buf)
+    }
+
+    /// One of a bufferevent's, which is told of each change.
+    pub(crate) fn owned_by(self, owner: Option<Bev>) {
+        self.hold().owner = owner;
+    }
+
+    /// Protects it by a lock that somebody else has made and frees.
+    pub(crate) fn use_lock(self, place: *mut c_void) {
+        // SAFETY: the buffer is there, and nobody else has it yet.
+        unsafe { (*self.inner()).lock = Lock::borrowed(place) };
+    }
+
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.hold().buffer.len()
+    }
+
+    /// Whether bytes can be added to its back, or taken from its front.
+    #[inline]
+    pub(crate) fn set_frozen(self, end: End, frozen: bool) {
+        let mut held = self.hold();
+        if frozen {
+            held.buffer.freeze(end);
+        } else {
+            held.buffer.unfreeze(end);
+        }
     }
 
     /// Ends it, when the last call that uses it has ended.
@@ -110,8 +140,8 @@ impl Drop for Held {
         gone::tell();
         self.users -= 1;
         let over = self.users == 0;
-        if over {
-            self.callbacks.forget_all();
+        if over && let Some(callbacks) = &mut self.callbacks {
+            callbacks.forget_all();
         }
         self.lock.unlock();
         if over {
@@ -151,13 +181,15 @@ extern "C" fn evbuffer_enable_locking(buf: Buf, lock: *mut c_void) -> c_int {
     if held.lock.is_some() {
         return -1;
     }
-    let Some(fresh) = Lock::recursive(lock) else {
+    let fresh = if lock.is_null() {
+        Lock::recursive()
+    } else {
+        Some(Lock::borrowed(lock))
+    };
+    // There is none when the program has no locks.
+    let Some(fresh) = fresh.filter(Lock::is_some) else {
         return -1;
     };
-    if !fresh.is_some() {
-        // The program has no locks.
-        return -1;
-    }
     fresh.lock();
     // SAFETY: the buffer is held; the lock is held as its drop expects it.
     unsafe { (*buf.inner()).lock = fresh };
@@ -176,13 +208,13 @@ extern "C" fn evbuffer_unlock(buf: Buf) {
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_set_flags(buf: Buf, flags: u64) -> c_int {
-    buf.hold().flags |= flags;
+    buf.hold().flags |= flags as u32;
     0
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_clear_flags(buf: Buf, flags: u64) -> c_int {
-    buf.hold().flags &= !flags;
+    buf.hold().flags &= !(flags as u32);
     0
 }
 

@@ -59,7 +59,7 @@ unsafe extern "C" fn evbuffer_reserve_space(
         iov_base: room.as_mut_ptr().cast(),
         iov_len: room.len(),
     };
-    held.reserved = vector.iov_base.addr();
+    held.callbacks().reserved = vector.iov_base.addr();
     // SAFETY: the caller's vectors.
     unsafe { vectors.write(vector) };
     1
@@ -79,12 +79,12 @@ unsafe extern "C" fn evbuffer_commit_space(
     let vector = unsafe { *vectors };
     let mut held = buf.hold();
     if number != 1
-        || vector.iov_base.addr() != held.reserved
+        || vector.iov_base.addr() != held.callbacks().reserved
         || held.buffer.commit(vector.iov_len).is_err()
     {
         return -1;
     }
-    held.reserved = 0;
+    held.callbacks().reserved = 0;
     held.changed(vector.iov_len, 0);
     0
 }

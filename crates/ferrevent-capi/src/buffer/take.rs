@@ -92,7 +92,7 @@ unsafe fn room<'a>(to: *mut c_void, length: usize) -> &'a mut [u8] {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn evbuffer_remove(buf: Buf, to: *mut c_void, length: usize) -> c_int {
+pub(crate) unsafe extern "C" fn evbuffer_remove(buf: Buf, to: *mut c_void, length: usize) -> c_int {
     let mut held = buf.hold();
     let length = length.min(held.buffer.len());
     // SAFETY: the caller's room, or less of it.

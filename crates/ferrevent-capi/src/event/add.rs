@@ -209,6 +209,19 @@ impl Inner {
         ev.set_flags(ev.flags() & !(flag::ACTIVE | flag::ACTIVE_LATER));
     }
 
+    /// Has the event's callback called in the next turn.
+    pub(super) fn put_off(&mut self, ev: Ev, result: c_short) {
+        if ev.is(flag::FINALIZING | flag::ACTIVE | flag::ACTIVE_LATER) {
+            return;
+        }
+        ev.set_result(result);
+        ev.set_flags(ev.flags() | flag::ACTIVE_LATER);
+        self.counts.add(ev);
+        self.counts.activate();
+        self.later.push(ev);
+        self.notify();
+    }
+
     /// What was put off is active now.
     pub(super) fn activate_later(&mut self) {
         while let Some(ev) = self.later.first() {

@@ -20,7 +20,7 @@ use super::once::Once;
 use super::queue::Queue;
 use super::signals::Signals;
 use super::{Base, Ev, EventBase, flag};
-use crate::thread::Lock;
+use crate::thread::WaitLock;
 use crate::{log, memory, time};
 
 /// The state of a base.
@@ -45,6 +45,10 @@ pub(crate) struct Inner {
     /// The thread that turns it.
     pub(super) owner: Option<usize>,
     pub(super) running_priority: Option<usize>,
+    /// The number of the turn, and how many callbacks of the library's own
+    /// were put into it.
+    pub(super) turn: u32,
+    pub(super) deferred: u32,
     /// It waits for the kernel, and has to be woken for what changes.
     pub(super) asleep: bool,
     pub(super) got_exit: bool,
@@ -129,9 +133,9 @@ impl Base {
             log::message(format_args!("libevent using: {kind}"));
         }
         let lock = if config.wants_lock() {
-            Lock::new().ok_or(io::ErrorKind::OutOfMemory)?
+            WaitLock::new().ok_or(io::ErrorKind::OutOfMemory)?
         } else {
-            Lock::NONE
+            WaitLock::NONE
         };
         let now = time::monotonic();
         let inner = Inner {
@@ -148,6 +152,8 @@ impl Base {
             finished: 0,
             owner: None,
             running_priority: None,
+            turn: 1,
+            deferred: 0,
             asleep: false,
             got_exit: false,
             got_break: false,

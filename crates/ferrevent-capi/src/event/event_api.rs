@@ -58,28 +58,6 @@ pub(super) fn assign(
     0
 }
 
-impl Ev {
-    /// Makes it call a function from the loop, when it is told to.
-    pub(crate) fn assign_deferred(self, base: Base, function: EventFn, argument: *mut c_void) {
-        assign(self, Some(base), -1, 0, Some(function), argument);
-    }
-
-    /// Has that function called by the loop.
-    pub(crate) fn schedule(self) {
-        if let Some(base) = self.base() {
-            base.hold().activate(self, what::TIMEOUT, 1);
-        }
-    }
-
-    /// Ends it, and frees its room.
-    pub(crate) fn drop_deferred(self) {
-        delete(self, Blocking::No);
-        debug::gone(self);
-        // SAFETY: its room was made by `place`, and nothing leads to it any more.
-        unsafe { memory::displace(self.room()) };
-    }
-}
-
 #[unsafe(no_mangle)]
 extern "C" fn event_self_cbarg() -> *mut c_void {
     (&raw const SELF).cast_mut().cast()
@@ -161,7 +139,7 @@ extern "C" fn event_del_noblock(ev: Option<Ev>) -> c_int {
     ev.map_or(-1, |ev| delete(ev, Blocking::No))
 }
 
-fn delete(ev: Ev, blocking: Blocking) -> c_int {
+pub(super) fn delete(ev: Ev, blocking: Blocking) -> c_int {
     let Some((ev, base)) = with_base(Some(ev), "event_del") else {
         return -1;
     };
@@ -213,7 +191,7 @@ extern "C" fn event_initialized(ev: Option<Ev>) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn event_priority_set(ev: Option<Ev>, priority: c_int) -> c_int {
+pub(super) extern "C" fn event_priority_set(ev: Option<Ev>, priority: c_int) -> c_int {
     let Some((ev, base)) = with_base(ev, "event_priority_set") else {
         return -1;
     };
@@ -229,7 +207,7 @@ extern "C" fn event_priority_set(ev: Option<Ev>, priority: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn event_base_set(base: Option<Base>, ev: Option<Ev>) -> c_int {
+pub(super) extern "C" fn event_base_set(base: Option<Base>, ev: Option<Ev>) -> c_int {
     let (Some(base), Some(ev)) = (base, ev) else {
         return -1;
     };

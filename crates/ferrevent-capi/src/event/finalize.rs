@@ -43,7 +43,7 @@ extern "C" fn event_free_finalize(
     end(ev, finalizer, closure::FINALIZE_AND_FREE)
 }
 
-fn end(ev: Option<Ev>, finalizer: Option<FinalizeFn>, kind: u8) -> c_int {
+pub(super) fn end(ev: Option<Ev>, finalizer: Option<FinalizeFn>, kind: u8) -> c_int {
     let Some((ev, base)) = ev.and_then(|ev| Some((ev, ev.base()?))) else {
         log::warn("event_finalize: the event has no base");
         return -1;

@@ -15,6 +15,7 @@ mod dump;
 mod event_api;
 mod finalize;
 mod once;
+mod owned;
 mod queue;
 mod signals;
 mod turn;
@@ -29,8 +30,8 @@ use ferrevent_core::timer::TimerId;
 use ferrevent_os::Token;
 use libc::timeval;
 
-use crate::layout::{Calls, Event, EventCallback, EventFn, FinalizeFn, Function, Own};
-use crate::thread::Lock;
+use crate::layout::{Calls, Event, EventCallback, EventFn, FinalizeFn, Function, Own, fields};
+use crate::thread::WaitLock;
 use base::Inner;
 
 /// What an event waits for, and what has happened to it (`EV_*`).
@@ -76,23 +77,6 @@ pub(crate) mod closure {
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ev(NonNull<Event>);
-
-macro_rules! fields {
-    ($($read:ident, $write:ident: $type:ty = $($field:ident).+;)*) => { $(
-        #[inline]
-        pub(crate) fn $read(self) -> $type {
-            // SAFETY: the event is there, see `Ev`, and no reference to it is kept.
-            unsafe { (*self.0.as_ptr()).$($field).+ }
-        }
-
-        #[inline]
-        #[allow(dead_code, reason = "made for every field")]
-        pub(crate) fn $write(self, value: $type) {
-            // SAFETY: as above.
-            unsafe { (*self.0.as_ptr()).$($field).+ = value }
-        }
-    )* };
-}
 
 impl Ev {
     fields! {
@@ -191,7 +175,7 @@ impl Event {
 
 /// `struct event_base`.
 pub(crate) struct EventBase {
-    lock: Lock,
+    lock: WaitLock,
     inner: UnsafeCell<Inner>,
 }
 
@@ -208,7 +192,7 @@ impl Base {
     }
 
     #[inline]
-    fn lock<'a>(self) -> &'a Lock {
+    fn lock<'a>(self) -> &'a WaitLock {
         // SAFETY: the base is there, see `Base`, and its lock does not change
         // as long as it is.
         unsafe { &self.0.as_ref().lock }

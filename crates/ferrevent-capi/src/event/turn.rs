@@ -43,6 +43,8 @@ impl Held {
     fn turns(&mut self, flags: c_int) -> c_int {
         loop {
             self.go_on = false;
+            self.turn = self.turn.wrapping_add(1).max(1);
+            self.deferred = 0;
             if self.got_exit || self.got_break {
                 return 0;
             }

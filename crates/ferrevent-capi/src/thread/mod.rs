@@ -5,7 +5,7 @@ mod pthreads;
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::ptr;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use libc::timeval;
 
@@ -85,69 +85,74 @@ const _: () = assert!(size_of::<ConditionFunctions>() == 40);
 const VERSION: c_int = 1;
 const RECURSIVE: c_uint = 1;
 
-static LOCKS: Slot<LockFunctions> = Slot::new();
-static CONDITIONS: Slot<ConditionFunctions> = Slot::new();
+static LOCKS: Slot<&KeptLocks> = Slot::new();
+static CONDITIONS: Slot<&ConditionFunctions> = Slot::new();
+/// All that were ever set: what they have made may still be used.
+static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    locks: Vec::new(),
+    conditions: Vec::new(),
+});
+
+struct Kept {
+    locks: Vec<&'static KeptLocks>,
+    conditions: Vec<&'static ConditionFunctions>,
+}
+
+/// Functions for locks, and the same for a lock that is somebody else's to free.
+struct KeptLocks {
+    functions: LockFunctions,
+    without_free: LockFunctions,
+}
+
+impl Places for KeptLocks {
+    fn places(&self) -> [usize; 4] {
+        self.functions.places()
+    }
+}
 static ID: Slot<unsafe extern "C" fn() -> c_ulong> = Slot::new();
 
-/// A lock of the program's kind, and a condition to it; neither when the
-/// program has not asked for any.
+/// A lock of the program's kind, or none when the program has not asked for any.
 pub(crate) struct Lock {
-    functions: Option<LockFunctions>,
+    functions: Option<&'static LockFunctions>,
     lock: *mut c_void,
-    conditions: Option<ConditionFunctions>,
-    condition: *mut c_void,
 }
 
 impl Lock {
     pub(crate) const NONE: Self = Self {
         functions: None,
         lock: ptr::null_mut(),
-        conditions: None,
-        condition: ptr::null_mut(),
     };
 
     /// A lock as the program has asked for by now. `None` when the program's
     /// functions give none.
-    pub(crate) fn new() -> Option<Self> {
-        let Some(functions) = LOCKS.load() else {
+    fn of_kind(kind: c_uint) -> Option<Self> {
+        let Some(kept) = LOCKS.load() else {
             return Some(Self::NONE);
         };
-        let conditions = CONDITIONS.load();
-        // SAFETY: the program's functions, called as they are declared.
-        let (lock, condition) = unsafe {
-            let lock = functions.allocate.map(|allocate| allocate(0));
-            let condition = conditions.and_then(|it| Some(it.allocate?(0)));
-            (lock, condition.unwrap_or(ptr::null_mut()))
-        };
+        // SAFETY: the program's function, called as it is declared.
+        let lock = unsafe { kept.functions.allocate.map(|allocate| allocate(kind)) };
         let lock = lock.filter(|lock| !lock.is_null())?;
         Some(Self {
-            functions: Some(functions),
+            functions: Some(&kept.functions),
             lock,
-            conditions,
-            condition,
         })
     }
 
-    /// A lock that a thread may take again, as the program has asked for, or
-    /// one that it has made itself. `None` when it gives none.
-    pub(crate) fn recursive(made: *mut c_void) -> Option<Self> {
-        let Some(functions) = LOCKS.load() else {
-            return Some(Self::NONE);
-        };
-        let (lock, functions) = if made.is_null() {
-            // SAFETY: the program's function, called as it is declared.
-            let lock = unsafe { functions.allocate.map(|allocate| allocate(RECURSIVE)) };
-            (lock.filter(|lock| !lock.is_null())?, functions)
-        } else {
-            // What is not ours is not freed.
-            let free = None;
-            (made, LockFunctions { free, ..functions })
-        };
-        Some(Self {
-            functions: Some(functions),
-            lock,
-            ..Self::NONE
+    /// A lock that a thread may take again.
+    pub(crate) fn recursive() -> Option<Self> {
+        Self::of_kind(RECURSIVE)
+    }
+
+    /// One that somebody else has made and frees.
+    pub(crate) fn borrowed(made: *mut c_void) -> Self {
+        LOCKS.load().map_or(Self::NONE, |kept| Self {
+            functions: Some(&kept.without_free),
+            lock: made,
         })
+    }
+
+    pub(crate) fn place(&self) -> *mut c_void {
+        self.lock
     }
 
     pub(crate) fn is_some(&self) -> bool {
@@ -169,6 +174,54 @@ impl Lock {
             unsafe { unlock(0, self.lock) };
         }
     }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(free) = self.functions.and_then(|functions| functions.free) {
+            // SAFETY: made by its own function, and used no more.
+            unsafe { free(self.lock, 0) };
+        }
+    }
+}
+
+/// A lock and a condition to it.
+pub(crate) struct WaitLock {
+    lock: Lock,
+    functions: Option<&'static ConditionFunctions>,
+    condition: *mut c_void,
+}
+
+impl WaitLock {
+    pub(crate) const NONE: Self = Self {
+        lock: Lock::NONE,
+        functions: None,
+        condition: ptr::null_mut(),
+    };
+
+    /// A lock as the program has asked for by now. `None` when the program's
+    /// functions give none.
+    pub(crate) fn new() -> Option<Self> {
+        let lock = Lock::of_kind(0)?;
+        let functions = CONDITIONS.load().filter(|_| lock.is_some());
+        // SAFETY: the program's function, called as it is declared.
+        let condition = unsafe { functions.and_then(|it| Some(it.allocate?(0))) };
+        Some(Self {
+            lock,
+            functions,
+            condition: condition.unwrap_or(ptr::null_mut()),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) {
+        self.lock.lock();
+    }
+
+    #[inline]
+    pub(crate) fn unlock(&self) {
+        self.lock.unlock();
+    }
 
     /// Whether threads can wait for each other.
     pub(crate) fn can_wait(&self) -> bool {
@@ -177,16 +230,16 @@ impl Lock {
 
     /// Waits, with the lock held, for [`tell_all`](Self::tell_all).
     pub(crate) fn wait(&self) {
-        if let Some(wait) = self.conditions.and_then(|functions| functions.wait)
+        if let Some(wait) = self.functions.and_then(|functions| functions.wait)
             && self.can_wait()
         {
             // SAFETY: a condition and a lock that their own functions have made.
-            unsafe { wait(self.condition, self.lock, ptr::null()) };
+            unsafe { wait(self.condition, self.lock.place(), ptr::null()) };
         }
     }
 
     pub(crate) fn tell_all(&self) {
-        if let Some(signal) = self.conditions.and_then(|functions| functions.signal)
+        if let Some(signal) = self.functions.and_then(|functions| functions.signal)
             && self.can_wait()
         {
             // SAFETY: a condition that its own function has made.
@@ -195,18 +248,13 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for WaitLock {
     fn drop(&mut self) {
-        // SAFETY: made by their own functions, and used no more.
-        unsafe {
-            if let Some(free) = self.functions.and_then(|functions| functions.free) {
-                free(self.lock, 0);
-            }
-            if let Some(free) = self.conditions.and_then(|functions| functions.free)
-                && self.can_wait()
-            {
-                free(self.condition);
-            }
+        if let Some(free) = self.functions.and_then(|functions| functions.free)
+            && self.can_wait()
+        {
+            // SAFETY: made by its own function, and used no more.
+            unsafe { free(self.condition) };
         }
     }
 }
@@ -220,31 +268,35 @@ pub(crate) fn current() -> usize {
 
 #[unsafe(no_mangle)]
 extern "C" fn evthread_set_lock_callbacks(functions: Option<&LockFunctions>) -> c_int {
-    set(&LOCKS, functions.copied(), "locks", |it| {
-        !it.places().contains(&0)
-    })
+    let functions = functions.map(|it| KeptLocks {
+        functions: *it,
+        without_free: LockFunctions { free: None, ..*it },
+    });
+    set(&LOCKS, functions, "locks", |kept| &mut kept.locks)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn evthread_set_condition_callbacks(functions: Option<&ConditionFunctions>) -> c_int {
-    set(&CONDITIONS, functions.copied(), "conditions", |it| {
-        !it.places().contains(&0)
+    let functions = functions.copied();
+    set(&CONDITIONS, functions, "conditions", |kept| {
+        &mut kept.conditions
     })
 }
 
 /// Sets functions once: what exists was made by those that were set first.
-fn set<F: Copy + Places>(
-    slot: &Slot<F>,
+fn set<F: Places>(
+    slot: &Slot<&'static F>,
     functions: Option<F>,
     what: &str,
-    complete: impl Fn(&F) -> bool,
+    list: impl Fn(&mut Kept) -> &mut Vec<&'static F>,
 ) -> c_int {
     let Some(functions) = functions else {
         slot.store(None);
         return 0;
     };
+    let places = functions.places();
     if let Some(before) = slot.load() {
-        if before.places() == functions.places() {
+        if before.places() == places {
             return 0;
         }
         log::warn(format_args!(
@@ -252,9 +304,17 @@ fn set<F: Copy + Places>(
         ));
         return -1;
     }
-    if !complete(&functions) {
+    if places.contains(&0) {
         return -1;
     }
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let list = list(&mut kept);
+    let known = list.iter().copied().find(|it| it.places() == places);
+    let functions = known.unwrap_or_else(|| {
+        let functions: &'static F = Box::leak(Box::new(functions));
+        list.push(functions);
+        functions
+    });
     slot.store(Some(functions));
     0
 }

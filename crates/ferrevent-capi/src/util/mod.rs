@@ -4,5 +4,5 @@ mod address;
 mod monotonic;
 mod names;
 mod random;
-mod socket;
+pub(crate) mod socket;
 mod text;

@@ -49,26 +49,26 @@ fn add_flag(fd: c_int, read: c_int, write: c_int, flag: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_make_listen_socket_reuseable(fd: c_int) -> c_int {
+pub(crate) extern "C" fn evutil_make_listen_socket_reuseable(fd: c_int) -> c_int {
     turn_on(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_make_listen_socket_reuseable_port(fd: c_int) -> c_int {
+pub(crate) extern "C" fn evutil_make_listen_socket_reuseable_port(fd: c_int) -> c_int {
     turn_on(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_make_listen_socket_ipv6only(fd: c_int) -> c_int {
+pub(crate) extern "C" fn evutil_make_listen_socket_ipv6only(fd: c_int) -> c_int {
     turn_on(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_make_tcp_listen_socket_deferred(fd: c_int) -> c_int {
+pub(crate) extern "C" fn evutil_make_tcp_listen_socket_deferred(fd: c_int) -> c_int {
     turn_on(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)
 }
 
-fn turn_on(fd: c_int, level: c_int, option: c_int) -> c_int {
+pub(crate) fn turn_on(fd: c_int, level: c_int, option: c_int) -> c_int {
     let on: c_int = 1;
     let place = (&raw const on).cast::<c_void>();
     // SAFETY: an int that lives through the call.
@@ -76,7 +76,7 @@ fn turn_on(fd: c_int, level: c_int, option: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_closesocket(fd: c_int) -> c_int {
+pub(crate) extern "C" fn evutil_closesocket(fd: c_int) -> c_int {
     // SAFETY: the caller's descriptor, which it gives up.
     unsafe { libc::close(fd) }
 }

@@ -32,6 +32,22 @@ static void addresses(void)
 				ntohs(sin6->sin6_port), len, (unsigned)sin6->sin6_scope_id);
 		}
 	}
+	/* CVE-2016-10196: what is in brackets may be longer than any address. */
+	for (i = 100; i <= 100000; i *= 10) {
+		char *longer = malloc(i + 8);
+		memset(longer, '1', i);
+		longer[0] = '[';
+		strcpy(longer + i, "]:80");
+		len = sizeof ss;
+		SAY("%u in brackets: %d\n", i, evutil_parse_sockaddr_port(longer, sa, &len));
+		longer[0] = '1';
+		len = sizeof ss;
+		SAY("%u before a bracket: %d\n", i, evutil_parse_sockaddr_port(longer, sa, &len));
+		strcpy(longer + i, ":80");
+		len = sizeof ss;
+		SAY("%u and a port: %d\n", i, evutil_parse_sockaddr_port(longer, sa, &len));
+		free(longer);
+	}
 	len = 10;
 	SAY("no room %d %d\n", evutil_parse_sockaddr_port("1.2.3.4:80", sa, &len), len);
 	SAY("no room %d\n", evutil_inet_ntop(AF_INET, "\1\2\3\4", buf, 4) == NULL);

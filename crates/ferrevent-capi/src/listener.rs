@@ -1,0 +1,407 @@
+//! `event2/listener.h`: sockets that take connections.
+
+use std::ffi::{c_int, c_short, c_uint, c_void};
+use std::ptr::NonNull;
+
+use libc::{sockaddr, sockaddr_storage};
+
+use crate::event::{Base, Ev, what};
+use crate::layout::{Event, fields};
+use crate::thread::Lock;
+use crate::util::socket;
+use crate::{debug, log, memory, time};
+
+/// What a program asks of a listener (`LEV_OPT_*`).
+mod option {
+    use std::ffi::c_uint;
+
+    pub(super) const LEAVE_BLOCKING: c_uint = 1;
+    pub(super) const CLOSE_ON_FREE: c_uint = 1 << 1;
+    pub(super) const CLOSE_ON_EXEC: c_uint = 1 << 2;
+    pub(super) const REUSEABLE: c_uint = 1 << 3;
+    pub(super) const THREADSAFE: c_uint = 1 << 4;
+    pub(super) const DISABLED: c_uint = 1 << 5;
+    pub(super) const DEFERRED_ACCEPT: c_uint = 1 << 6;
+    pub(super) const REUSEABLE_PORT: c_uint = 1 << 7;
+    pub(super) const V6_ONLY: c_uint = 1 << 8;
+}
+
+/// A new connection: listener, descriptor, its peer's address, argument.
+type AcceptFn = unsafe extern "C" fn(Listener, c_int, *mut sockaddr, c_int, *mut c_void);
+/// None can be taken; errno(3) says why.
+type ErrorFn = unsafe extern "C" fn(Listener, *mut c_void);
+
+/// `struct evconnlistener`.
+pub(crate) struct Inner {
+    event: Event,
+    lock: Lock,
+    fd: c_int,
+    flags: c_uint,
+    on_accept: Option<AcceptFn>,
+    on_error: Option<ErrorFn>,
+    argument: *mut c_void,
+    references: u32,
+    enabled: bool,
+    /// It rests, after it had no descriptor left for a connection.
+    rests: bool,
+}
+
+/// A listener that the program has not freed, or that is in a callback.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Listener(NonNull<Inner>);
+
+/// How many connections wait, where the program does not say.
+const BACKLOG: c_int = 128;
+/// Without descriptors or memory, connections wait for so long: asking at once
+/// would keep the processor busy with nothing.
+const REST: u64 = 100_000;
+
+impl Listener {
+    fields! {
+        fd, set_fd: c_int = fd;
+        flags, set_flags: c_uint = flags;
+        on_accept, set_on_accept: Option<AcceptFn> = on_accept;
+        on_error, set_on_error: Option<ErrorFn> = on_error;
+        argument, set_argument: *mut c_void = argument;
+        references, set_references: u32 = references;
+        enabled, set_enabled: bool = enabled;
+        rests, set_rests: bool = rests;
+    }
+
+    fn event(self) -> Ev {
+        // SAFETY: a field of what is there.
+        Ev::from_room(unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).event) })
+    }
+
+    fn has(self, flag: c_uint) -> bool {
+        self.flags() & flag != 0
+    }
+
+    fn lock(self) {
+        // SAFETY: it is there, and its lock does not change.
+        unsafe { (*self.0.as_ptr()).lock.lock() };
+    }
+
+    fn unlock(self) {
+        // SAFETY: as above.
+        unsafe { (*self.0.as_ptr()).lock.unlock() };
+    }
+
+    fn start(self) -> bool {
+        self.event().start(time::timeval_of(0))
+    }
+
+    fn enable(self) -> bool {
+        self.set_enabled(true);
+        self.on_accept().is_none() || self.start()
+    }
+
+    fn stop(self) {
+        self.event().stop();
+        self.end_rest();
+    }
+
+    /// Waits a while before it looks for connections again.
+    fn rest(self) {
+        let ev = self.event();
+        ev.stop();
+        ev.set_fd(-1);
+        self.set_rests(true);
+        ev.start(time::timeval_of(REST));
+    }
+
+    fn end_rest(self) {
+        if self.rests() {
+            self.set_rests(false);
+            self.event().set_fd(self.fd());
+        }
+    }
+
+    /// Gives up a reference, and the lock.
+    fn release(self) {
+        let left = self.references().saturating_sub(1);
+        self.set_references(left);
+        if left > 0 {
+            self.unlock();
+            return;
+        }
+        self.stop();
+        if self.has(option::CLOSE_ON_FREE) {
+            socket::evutil_closesocket(self.fd());
+        }
+        debug::gone(self.event());
+        // SAFETY: it is there, and its lock does not change.
+        let shared = unsafe { (*self.0.as_ptr()).lock.is_some() };
+        self.unlock();
+        // The loop may be about to call back, if that is another thread's.
+        if !shared || !self.event().finish(finished) {
+            self.displace();
+        }
+    }
+
+    fn displace(self) {
+        // SAFETY: made by `evconnlistener_new`, and nobody refers to it any more.
+        unsafe { memory::displace(self.0) };
+    }
+
+    /// Takes connections until there are none, or something is in the way.
+    fn accept(self) {
+        let mut flags = 0;
+        if !self.has(option::LEAVE_BLOCKING) {
+            flags |= libc::SOCK_NONBLOCK;
+        }
+        if self.has(option::CLOSE_ON_EXEC) {
+            flags |= libc::SOCK_CLOEXEC;
+        }
+        loop {
+            // SAFETY: an address of zeros is one.
+            let mut peer: sockaddr_storage = unsafe { std::mem::zeroed() };
+            let mut length = size_of::<sockaddr_storage>() as u32;
+            let place = (&raw mut peer).cast::<sockaddr>();
+            // SAFETY: room for an address, and its length.
+            let fd = unsafe { libc::accept4(self.fd(), place, &raw mut length, flags) };
+            if fd < 0 {
+                break;
+            }
+            let Some(call) = self.on_accept() else {
+                socket::evutil_closesocket(fd);
+                return self.unlock();
+            };
+            let argument = self.argument();
+            self.set_references(self.references() + 1);
+            self.unlock();
+            // SAFETY: what the program has given to be called now.
+            unsafe { call(self, fd, place, length as c_int, argument) };
+            self.lock();
+            if self.references() == 1 {
+                return self.release();
+            }
+            self.set_references(self.references() - 1);
+            if !self.enabled() {
+                return self.unlock();
+            }
+        }
+        self.fail(std::io::Error::last_os_error());
+    }
+
+    fn fail(self, error: std::io::Error) {
+        let number = error.raw_os_error().unwrap_or(0);
+        if matches!(number, libc::EAGAIN | libc::EINTR | libc::ECONNABORTED) {
+            return self.unlock();
+        }
+        self.set_references(self.references() + 1);
+        if let Some(call) = self.on_error() {
+            let argument = self.argument();
+            // SAFETY: the place of this thread's.
+            unsafe { *libc::__errno_location() = number };
+            self.unlock();
+            // SAFETY: what the program has given to be called now.
+            unsafe { call(self, argument) };
+            self.lock();
+        } else {
+            log::warn_error(
+                format_args!("no connection can be taken from descriptor {}", self.fd()),
+                &error,
+            );
+        }
+        let lacks = matches!(
+            number,
+            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM
+        );
+        if lacks && self.references() > 1 && self.enabled() && self.event().is_added() {
+            self.rest();
+        }
+        self.release();
+    }
+}
+
+unsafe extern "C" fn ready(_: c_int, _: c_short, listener: *mut c_void) {
+    let Some(listener) = NonNull::new(listener.cast()).map(Listener) else {
+        return;
+    };
+    listener.lock();
+    if listener.references() == 0 {
+        return listener.unlock();
+    }
+    if listener.rests() {
+        listener.event().stop();
+        listener.end_rest();
+        listener.start();
+    }
+    listener.accept();
+}
+
+unsafe extern "C" fn finished(_: Ev, listener: *mut c_void) {
+    if let Some(listener) = NonNull::new(listener.cast()).map(Listener) {
+        listener.displace();
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_new(
+    base: Option<Base>,
+    on_accept: Option<AcceptFn>,
+    argument: *mut c_void,
+    flags: c_uint,
+    backlog: c_int,
+    fd: c_int,
+) -> Option<Listener> {
+    if backlog != 0 {
+        let backlog = if backlog > 0 { backlog } else { BACKLOG };
+        // SAFETY: the caller's socket.
+        if unsafe { libc::listen(fd, backlog) } < 0 {
+            return None;
+        }
+    }
+    let lock = if flags & option::THREADSAFE != 0 {
+        Lock::recursive()?
+    } else {
+        Lock::NONE
+    };
+    let made = memory::place(Inner {
+        event: Event::BLANK,
+        lock,
+        fd,
+        flags,
+        on_accept,
+        on_error: None,
+        argument,
+        references: 1,
+        enabled: false,
+        rests: false,
+    });
+    let listener = Listener(made?);
+    let argument = listener.0.as_ptr().cast();
+    listener
+        .event()
+        .prepare(base, fd, what::READ | what::PERSIST, ready, argument);
+    if flags & option::DISABLED == 0 {
+        listener.enable();
+    }
+    Some(listener)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_new_bind(
+    base: Option<Base>,
+    on_accept: Option<AcceptFn>,
+    argument: *mut c_void,
+    flags: c_uint,
+    backlog: c_int,
+    address: *const sockaddr,
+    length: c_int,
+) -> Option<Listener> {
+    let length = u32::try_from(length).ok()?;
+    if backlog == 0 {
+        return None;
+    }
+    let family = if address.is_null() {
+        libc::AF_UNSPEC
+    } else {
+        // SAFETY: the caller's address.
+        unsafe { (*address).sa_family }.into()
+    };
+    let mut kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
+    if flags & option::CLOSE_ON_EXEC != 0 {
+        kind |= libc::SOCK_CLOEXEC;
+    }
+    // SAFETY: makes a socket.
+    let fd = unsafe { libc::socket(family, kind, 0) };
+    if fd < 0 {
+        return None;
+    }
+    let listener = prepare(fd, flags)
+        // SAFETY: the caller's address, of that length.
+        .filter(|()| address.is_null() || unsafe { libc::bind(fd, address, length) } == 0)
+        .and_then(|()| evconnlistener_new(base, on_accept, argument, flags, backlog, fd));
+    if listener.is_none() {
+        let error = std::io::Error::last_os_error().raw_os_error();
+        socket::evutil_closesocket(fd);
+        // SAFETY: the place of this thread's.
+        unsafe { *libc::__errno_location() = error.unwrap_or(0) };
+    }
+    listener
+}
+
+/// Sets what has to be set before a socket has its address.
+fn prepare(fd: c_int, flags: c_uint) -> Option<()> {
+    let settings: [(c_uint, extern "C" fn(c_int) -> c_int); 4] = [
+        (
+            option::REUSEABLE,
+            socket::evutil_make_listen_socket_reuseable,
+        ),
+        (
+            option::REUSEABLE_PORT,
+            socket::evutil_make_listen_socket_reuseable_port,
+        ),
+        (
+            option::DEFERRED_ACCEPT,
+            socket::evutil_make_tcp_listen_socket_deferred,
+        ),
+        (option::V6_ONLY, socket::evutil_make_listen_socket_ipv6only),
+    ];
+    let alive = socket::turn_on(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE) == 0;
+    let set = settings
+        .iter()
+        .all(|(flag, set)| flags & flag == 0 || set(fd) == 0);
+    (alive && set).then_some(())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_free(listener: Listener) {
+    listener.lock();
+    listener.set_on_accept(None);
+    listener.set_on_error(None);
+    listener.release();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_enable(listener: Listener) -> c_int {
+    listener.lock();
+    let outcome = listener.enable();
+    listener.unlock();
+    if outcome { 0 } else { -1 }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_disable(listener: Listener) -> c_int {
+    listener.lock();
+    listener.set_enabled(false);
+    listener.stop();
+    listener.unlock();
+    0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_get_base(listener: Listener) -> Option<Base> {
+    listener.event().base()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_get_fd(listener: Listener) -> c_int {
+    listener.fd()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_set_cb(
+    listener: Listener,
+    on_accept: Option<AcceptFn>,
+    argument: *mut c_void,
+) {
+    listener.lock();
+    let waits = listener.enabled() && listener.on_accept().is_none();
+    listener.set_on_accept(on_accept);
+    listener.set_argument(argument);
+    if waits {
+        listener.enable();
+    }
+    listener.unlock();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evconnlistener_set_error_cb(listener: Listener, on_error: Option<ErrorFn>) {
+    listener.lock();
+    listener.set_on_error(on_error);
+    listener.unlock();
+}
