@@ -37,6 +37,13 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("test -e /usr/include/event2/event.h", "libevent-dev"),
     ("test -x /usr/bin/memcached", "memcached"),
     ("command -v memcaslap", "libmemcached-tools"),
+    ("command -v tmux", "tmux"),
+    ("command -v script", "bsdutils"),
+    ("test -x /usr/sbin/pgbouncer", "pgbouncer"),
+    ("ls /usr/lib/postgresql/*/bin/initdb", "postgresql"),
+    ("command -v pgbench", "postgresql"),
+    ("test -x /usr/sbin/redsocks", "redsocks"),
+    ("test -x /usr/sbin/unbound", "unbound"),
     ("command -v valgrind", "valgrind"),
 ];
 

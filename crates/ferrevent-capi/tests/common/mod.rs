@@ -5,6 +5,7 @@
 
 #[path = "../../assemble.rs"]
 mod assemble;
+pub(crate) mod service;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
