@@ -19,6 +19,20 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         }
         _ => return Err(USAGE.into()),
     };
+    let root = std::env::current_dir().map_err(|error| error.to_string())?;
+    let built = build(&root)?;
+    let prefix = prefix.map(|prefix| root.join(prefix));
+    if let Some(prefix) = &prefix {
+        assemble(&root, prefix)?;
+    }
+    for folder in std::iter::once(built).chain(prefix) {
+        eprintln!("   {}: lib, include, lib/pkgconfig", folder.display());
+    }
+    Ok(())
+}
+
+/// Builds it, and answers where it is.
+pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
     cargo::run(
         "the library with libevent's interface",
         &[
@@ -33,13 +47,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         ],
         &[],
     )?;
-    let root = std::env::current_dir().map_err(|error| error.to_string())?;
-    let library = Path::new("target/release/libferrevent_capi.so");
-    let headers = Path::new("crates/ferrevent-capi/include");
-    for folder in std::iter::once("target/capi".into()).chain(prefix) {
-        let folder: PathBuf = root.join(folder);
-        assemble::assemble(library, headers, &folder)?;
-        eprintln!("   {}: lib, include, lib/pkgconfig", folder.display());
-    }
-    Ok(())
+    let folder = root.join("target/capi");
+    assemble(root, &folder)?;
+    Ok(folder)
+}
+
+fn assemble(root: &Path, folder: &Path) -> Result<(), String> {
+    let library = root.join("target/release/libferrevent_capi.so");
+    let headers = root.join("crates/ferrevent-capi/include");
+    assemble::assemble(&library, &headers, folder)
 }

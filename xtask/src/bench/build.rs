@@ -1,11 +1,11 @@
 //! Builds the peers: C programs, the tokio peer, and this workspace's examples.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Place;
 use super::peers::Binary;
-use crate::cargo;
+use crate::{capi, cargo};
 
 /// Every C program; each file in `bench/c` is one.
 const C_PROGRAMS: &[&str] = &[
@@ -23,6 +23,9 @@ const C_PROGRAMS: &[&str] = &[
     "wakes_libevent",
     "wakes_libuv",
 ];
+
+/// Those that are also run on this project's library.
+const ON_CAPI: &[&str] = &["libevent_bev", "libevent_event"];
 
 const LIBRARIES: &[&str] = &[
     "-levent_core",
@@ -44,12 +47,11 @@ pub(crate) fn all(place: &Place) -> Result<(), String> {
     std::fs::create_dir_all(&place.target)
         .map_err(|error| format!("{}: {error}", place.target.display()))?;
     for name in C_PROGRAMS {
-        let mut cc = Command::new("cc");
-        cc.args(["-O2", "-Wall", "-Wl,--as-needed", "-o"])
-            .arg(place.target.join(name))
-            .arg(place.root.join("bench/c").join(format!("{name}.c")))
-            .args(LIBRARIES);
-        run(cc)?;
+        compile(place, name, Binary::C(name), None)?;
+    }
+    let library = capi::build(&place.root)?.join("lib");
+    for name in ON_CAPI {
+        compile(place, name, Binary::OnCapi(name), Some(&library))?;
     }
     certificate(place)?;
     let mut tokio = cargo::command();
@@ -75,10 +77,31 @@ pub(crate) fn all(place: &Place) -> Result<(), String> {
     run(examples)
 }
 
+/// Compiles a C program; it looks for its libraries in a folder first.
+fn compile(
+    place: &Place,
+    name: &str,
+    binary: Binary,
+    libraries: Option<&Path>,
+) -> Result<(), String> {
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-Wall", "-Wl,--as-needed", "-o"])
+        .arg(path(place, binary))
+        .arg(place.root.join("bench/c").join(format!("{name}.c")))
+        .args(LIBRARIES);
+    if let Some(folder) = libraries {
+        // For what these libraries need, too.
+        cc.arg("-Wl,--disable-new-dtags");
+        cc.arg(format!("-Wl,-rpath,{}", folder.display()));
+    }
+    run(cc)
+}
+
 /// Where a program was built.
 pub(crate) fn path(place: &Place, binary: Binary) -> PathBuf {
     match binary {
         Binary::C(name) => place.target.join(name),
+        Binary::OnCapi(name) => place.target.join(format!("capi_{name}")),
         Binary::Tokio => place.target.join("tokio/release/tokio-peer"),
         Binary::Example(name) => place.target.join("own/release/examples").join(name),
     }

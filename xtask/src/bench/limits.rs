@@ -1,6 +1,7 @@
 //! The figures to reach, as data, and how they are judged.
 
 use super::options::matches;
+use super::peers::{CAPI_BEV, CAPI_EVENT};
 use super::stats::{Metric, Series, Summary};
 
 /// A figure that Ferrevent is to reach.
@@ -58,6 +59,25 @@ const LIMITS: &[Limit] = &[
         Metric::Cost,
         Bound::AtMost(0.35, "libevent-bev"),
     ),
+    limit(
+        &["echo-*-64x50", "echo-*-64x1000"],
+        Metric::Cost,
+        Bound::AtMost(0.80, "libevent-bev"),
+    )
+    .of(CAPI_BEV),
+    limit(
+        &["echo-*-16kx50", "echo-*-16kx1000"],
+        Metric::Cost,
+        Bound::AtMost(0.35, "libevent-bev"),
+    )
+    .of(CAPI_BEV),
+    limit(
+        &["echo-*"],
+        Metric::Cost,
+        Bound::AtMost(1.05, "libevent-event"),
+    )
+    .of(CAPI_EVENT),
+    limit(&["idle-*"], Metric::Cost, Bound::Absolute(800.0)).of(CAPI_BEV),
     limit(MANY, Metric::Cost, Bound::AtMost(1.0, "tokio")),
     limit(MANY, Metric::Rate, Bound::AtLeast(0.95, "floor")),
     limit(MANY, Metric::P99, Bound::AtMost(1.2, "floor")),

@@ -24,6 +24,8 @@ pub(crate) struct Peer {
 enum Program {
     /// A C program: MODE ADDR, and with TLS: CERT KEY.
     C(&'static str),
+    /// The same, on this project's library of libevent's interface.
+    OnCapi(&'static str),
     /// The tokio peer: MODE ADDR.
     Tokio,
     /// An example of the crate `ferrevent`, named as its service: ADDR.
@@ -40,6 +42,10 @@ pub(crate) const FLOOR_AGAIN: &str = "floor2";
 pub(crate) const LIBEVENT: &str = "libevent";
 /// That reference once more.
 pub(crate) const LIBEVENT_AGAIN: &str = "libevent2";
+
+/// libevent's programs on this project's library.
+pub(crate) const CAPI_BEV: &str = "capi-bev";
+pub(crate) const CAPI_EVENT: &str = "capi-event";
 
 /// The reference of tasks.
 pub(crate) const TOKIO: &str = "tokio";
@@ -58,6 +64,8 @@ pub(crate) const ALL: &[Peer] = &[
     peer("floor-uring", Program::C("floor_uring"), &[]),
     peer("libevent-bev", Program::C("libevent_bev"), &[]).with_idle(),
     peer("libevent-event", Program::C("libevent_event"), &[]).with_idle(),
+    peer(CAPI_BEV, Program::OnCapi("libevent_bev"), &[]).with_idle(),
+    peer(CAPI_EVENT, Program::OnCapi("libevent_event"), &[]).with_idle(),
     peer("libuv", Program::C("libuv"), &[]).with_idle(),
     peer("libuv-try", Program::C("libuv"), &["--try"]),
     peer(TOKIO, Program::Tokio, &[]).with_idle(),
@@ -108,6 +116,8 @@ pub(crate) struct Invocation {
 pub(crate) enum Binary {
     /// Compiled from `bench/c/NAME.c`.
     C(&'static str),
+    /// The same, on this project's library of libevent's interface.
+    OnCapi(&'static str),
     /// The tokio peer.
     Tokio,
     /// An example of one of this workspace's crates.
@@ -132,6 +142,7 @@ impl Peer {
         let mut args = Vec::new();
         let binary = match self.program {
             Program::C(name) => Binary::C(name),
+            Program::OnCapi(name) => Binary::OnCapi(name),
             Program::Tokio => Binary::Tokio,
             Program::Example => Binary::Example(service),
             Program::Tasks => Binary::Example("task_echo"),
@@ -151,7 +162,9 @@ impl Peer {
         }
         match self.program {
             _ if !tls => {}
-            Program::C(_) => args.extend([CERTIFICATE, KEY].map(str::to_owned)),
+            Program::C(_) | Program::OnCapi(_) => {
+                args.extend([CERTIFICATE, KEY].map(str::to_owned));
+            }
             Program::Tokio | Program::Example | Program::Tasks => {
                 args.extend(["--cert", CERTIFICATE, "--key", KEY].map(str::to_owned));
             }
