@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -10,13 +11,16 @@ use std::time::{Duration, Instant};
 
 const TASKS: u32 = 200_000;
 const TIMERS: u32 = 1_000_000;
+const DATAGRAMS: u32 = 50_000;
 
 /// Spawns tasks that are polled, wake themselves, are polled again, and are
-/// waited for; makes timers that are asked once and dropped.
+/// waited for; makes timers that are asked once and dropped; has datagrams of
+/// 64 bytes go there and back between two sockets.
 pub(crate) async fn measure<J: Future, S: Future<Output = ()>>(
     spawn: impl Fn(YieldOnce) -> J,
     sleep: impl Fn(Duration) -> S,
-) {
+    datagrams: impl AsyncFn(u32) -> io::Result<()>,
+) -> io::Result<()> {
     for warm in [true, false] {
         let begun = Instant::now();
         for _ in 0..TASKS {
@@ -39,7 +43,11 @@ pub(crate) async fn measure<J: Future, S: Future<Output = ()>>(
         }
         assert_eq!(count.get(), TIMERS, "they are not due");
         print("timer", begun, TIMERS, warm);
+        let begun = Instant::now();
+        datagrams(DATAGRAMS).await?;
+        print("datagram", begun, DATAGRAMS, warm);
     }
+    Ok(())
 }
 
 fn print(name: &str, begun: Instant, count: u32, warm: bool) {

@@ -160,6 +160,29 @@ pub fn for_connecting(
     Ok(socket.into())
 }
 
+/// A UDP socket on this address, non-blocking.
+///
+/// # Errors
+/// Those of socket(2) and bind(2), naming the address.
+///
+/// ```
+/// # use ferrevent_os::socket;
+/// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
+/// # let sys = Sys::new(Clock::real(), None);
+/// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+/// let socket = socket::datagram(&sys, &address)?;
+/// assert!(socket::local(&socket).is_some());
+/// # std::io::Result::Ok(())
+/// ```
+pub fn datagram(sys: &Sys, address: &SockAddr) -> io::Result<OwnedFd> {
+    let make = || {
+        let socket = sys.socket(address.domain(), Type::DGRAM)?;
+        sys.bind(&socket, address)?;
+        Ok(socket.into())
+    };
+    make().map_err(|error| naming(error, address))
+}
+
 /// Two connected sockets, non-blocking: unix sockets, on Windows TCP over
 /// loopback.
 ///
@@ -203,11 +226,11 @@ pub fn pair_by(sys: &Sys) -> io::Result<(OwnedFd, OwnedFd)> {
 /// # use ferrevent_os::{SockAddr, sys::{Clock, Sys}};
 /// # let sys = Sys::new(Clock::real(), None);
 /// let (one, other) = std::os::unix::net::UnixStream::pair()?;
-/// socket::make_nonblocking(&sys, &one.into())?;
+/// socket::make_nonblocking(&sys, &one)?;
 /// # drop(other);
 /// # std::io::Result::Ok(())
 /// ```
-pub fn make_nonblocking(sys: &Sys, fd: &OwnedFd) -> io::Result<()> {
+pub fn make_nonblocking(sys: &Sys, fd: &impl AsFd) -> io::Result<()> {
     sys.set_nonblocking(fd.as_fd())
 }
 

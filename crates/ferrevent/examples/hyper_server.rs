@@ -33,7 +33,9 @@ pub(crate) async fn serve(runtime: Runtime, listener: Listener) -> io::Result<()
 }
 
 /// Greets whoever asks, and gives back what it is sent.
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
     if request.method() == Method::POST {
         let body = request.into_body().collect().await?.to_bytes();
         return Ok(Response::new(Full::new(body)));

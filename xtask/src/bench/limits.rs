@@ -1,7 +1,7 @@
 //! The figures to reach, as data, and how they are judged.
 
 use super::options::matches;
-use super::peers::{CAPI_BEV, CAPI_EVENT};
+use super::peers::{CAPI_BEV, CAPI_EVENT, TOKIO};
 use super::stats::{Metric, Series, Summary};
 
 /// A figure that Ferrevent is to reach.
@@ -29,6 +29,7 @@ enum Bound {
 const OURS: &str = "ferrevent";
 const POOL: &str = "ferrevent-pool1";
 const URING: &str = "ferrevent-uring";
+const TASKS: &str = "ferrevent-tasks";
 const URING_FLOOR: &str = "floor-uring";
 
 const MANY: &[&str] = &["echo-*x50", "echo-*x1000"];
@@ -114,6 +115,10 @@ const LIMITS: &[Limit] = &[
         Bound::AtMost(1.2, URING_FLOOR),
     )
     .of(URING),
+    limit(&["idle-*"], Metric::Cost, Bound::Absolute(700.0)).of(TASKS),
+    limit(&["tasks spawn"], Metric::Cost, Bound::AtMost(1.2, TOKIO)),
+    limit(&["tasks timer"], Metric::Cost, Bound::AtMost(0.25, TOKIO)),
+    limit(&["hyper-*"], Metric::Cost, Bound::AtMost(1.05, TOKIO)),
     limit(
         &["tls-handshake"],
         Metric::Cost,
@@ -247,7 +252,11 @@ impl Limit {
             Metric::Rate => "throughput",
             Metric::P99 => "99th percentile",
         };
-        let whose = if self.of == POOL { "one worker's " } else { "" };
+        let whose = match self.of {
+            POOL => "one worker's ",
+            TASKS => "a task's ",
+            _ => "",
+        };
         let own = || {
             let figures = series.samples(self.of)?.iter();
             Summary::new(figures.filter_map(|sample| self.metric.of(sample)))

@@ -21,6 +21,10 @@ pub enum Call {
     Receive,
     Send,
     SendFile,
+    /// recv(2) or recvfrom(2) of a datagram.
+    ReceiveDatagram,
+    /// send(2) or sendto(2) of a datagram.
+    SendDatagram,
     Accept,
     Connect,
     Socket,
@@ -58,6 +62,8 @@ impl Call {
         match self {
             Call::Receive => &[c::ECONNRESET, c::ENOMEM, c::ETIMEDOUT, c::EIO],
             Call::Send => &[c::EPIPE, c::ECONNRESET, c::ENOBUFS, c::ENOMEM],
+            Call::ReceiveDatagram => &[c::ECONNREFUSED, c::ENOMEM],
+            Call::SendDatagram => &[c::ENOBUFS, c::ENOMEM, c::ECONNREFUSED, c::ENETUNREACH],
             Call::SendFile => &[c::EIO, c::ENOMEM, c::EPIPE],
             Call::Accept => &[
                 c::EMFILE,
@@ -239,6 +245,10 @@ impl FaultPlan {
                 Rule::often(Call::Send, 200, again),
                 Rule::often(Call::Send, 200, not_now),
                 Rule::often(Call::Send, 300, Fault::Short(1000)),
+                Rule::often(Call::ReceiveDatagram, 200, again),
+                Rule::often(Call::ReceiveDatagram, 200, not_now),
+                Rule::often(Call::SendDatagram, 200, again),
+                Rule::often(Call::SendDatagram, 200, not_now),
                 Rule::often(Call::Accept, 300, not_now),
                 Rule::often(Call::Accept, 300, again),
                 Rule::often(Call::Connect, 300, again),

@@ -7,6 +7,7 @@
 #[cfg(windows)]
 pub(crate) mod afd;
 mod clock;
+mod datagram;
 pub mod errno;
 mod fault;
 pub mod fd;

@@ -12,7 +12,7 @@ use std::task::{Context as Polling, Poll, Waker};
 use futures_core::Stream as Connections;
 
 use super::cell::Cell;
-use super::hub::{Hub, gone};
+use super::hub::{Hub, again, gone};
 use super::{AsyncStream, lock};
 use crate::ListenerId;
 use crate::host::Context;
@@ -52,6 +52,8 @@ struct Waiting {
     id: Option<ListenerId>,
     paused: bool,
     closed: bool,
+    /// Why it is at its end.
+    failure: Option<io::Error>,
 }
 
 /// So many connections wait to be taken.
@@ -76,6 +78,7 @@ impl Accepting {
         address: Option<SocketAddr>,
     ) -> Listener {
         lock(&self.state).id = Some(id);
+        self.hub.listens(id, self);
         Listener {
             of: Arc::clone(self),
             address,
@@ -110,10 +113,25 @@ impl Accepting {
         }
     }
 
+    /// It accepts no more: whoever waits hears why.
+    pub(super) fn failed(&self, error: &io::Error) {
+        let wakers = {
+            let mut state = lock(&self.state);
+            state.failure = Some(again(error));
+            std::mem::take(&mut state.wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
     fn poll_accept(&self, polling: &Polling<'_>) -> Poll<io::Result<AsyncStream>> {
         let (stream, resume) = {
             let mut state = lock(&self.state);
             let Some(stream) = state.came.pop_front() else {
+                if let Some(failure) = &state.failure {
+                    return Poll::Ready(Err(again(failure)));
+                }
                 if self.hub.is_over() {
                     return Poll::Ready(Err(gone()));
                 }
@@ -143,8 +161,10 @@ impl Listener {
     /// or stays for the next call. Several tasks may wait at once.
     ///
     /// # Errors
-    /// Only when the loop or pool is no more: trouble of the listener itself
-    /// is told to [`on_trouble`](crate::EventLoop::on_trouble), and it goes on.
+    /// When the listener is at its end: why, and again with every call. When
+    /// the loop or pool is no more. That descriptors or memory have run out is
+    /// told to [`on_trouble`](crate::EventLoop::on_trouble) alone: it rests,
+    /// and goes on by itself.
     ///
     /// ```
     /// # async fn serve(runtime: ferrevent::asynch::Runtime) -> Result<(), Box<dyn std::error::Error>> {
@@ -191,6 +211,7 @@ impl Drop for Listener {
         };
         drop(came);
         if let Some(id) = id {
+            self.of.hub.listens_no_more(id);
             // A loop that is gone listens no more.
             let _ = self.of.hub.run(move |context| {
                 context.close_listener(id);

@@ -36,6 +36,19 @@ impl<T> Answering<T> {
     pub(super) fn answer(self, answer: T) {
         lock(&self.0).answer = Some(answer);
     }
+
+    /// Whether nobody waits for the answer any more.
+    #[inline]
+    pub(super) fn is_for_nobody(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+impl<T> Answer<T> {
+    /// Whether there is an answer, or will be none.
+    pub(super) fn is_known(&self) -> bool {
+        lock(&self.0).over
+    }
 }
 
 impl<T> Drop for Answering<T> {

@@ -3,6 +3,7 @@
 //! tasks that wait for them in the same callback.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as Polling, Poll, Waker};
 
@@ -10,7 +11,7 @@ use ferrevent_core::buffer::Buffer;
 use ferrevent_os::Token;
 
 use super::accepting::Accepting;
-use super::hub::Hub;
+use super::hub::{Hub, again};
 use super::{here, lock, remember};
 use crate::{Activity, CloseReason, Handler, Stream, StreamConfig, Timeout};
 
@@ -22,18 +23,27 @@ pub(super) struct Cell {
 /// Something to be done with the stream in its next callback.
 pub(super) type Call = Box<dyn FnOnce(&mut Stream<'_>) + Send>;
 
+/// Every connection has one: it is to be small.
 struct State {
     input: Buffer,
     output: Buffer,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    token: Option<Token>,
-    /// Where a write waits: the high watermark of the output.
-    high: u32,
-    /// What waited in the stream when it was looked at last.
-    unsent: usize,
+    /// The stream's token, which is never zero.
+    token: Option<NonZeroU64>,
+    rare: Option<Box<Rare>>,
+    /// What waited in the stream when it was looked at last; four gigabytes
+    /// stand for more.
+    unsent: u32,
     flags: u16,
-    end: Option<Box<Failure>>,
+}
+
+/// What few streams have, or none for long.
+#[derive(Default)]
+struct Rare {
+    /// Where a write waits, if not where it does usually.
+    high: Option<usize>,
+    end: Option<Failure>,
     calls: Vec<Call>,
 }
 
@@ -59,6 +69,9 @@ const DROPPED: u16 = 1 << 8;
 const PUSH: u16 = 1 << 9;
 /// The stream was asked to tell of what it has sent.
 const TELLS: u16 = 1 << 10;
+
+/// Where a write waits usually.
+const HIGH: usize = StreamConfig::DEFAULT.output.high;
 
 /// Why a stream failed, to be told as often as it is asked for.
 struct Failure {
@@ -101,10 +114,74 @@ impl State {
         had
     }
 
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn take_calls(&mut self) -> Vec<Call> {
+        let Some(rare) = &mut self.rare else {
+            return Vec::new();
+        };
+        let calls = std::mem::take(&mut rare.calls);
+        if rare.high.is_none() && rare.end.is_none() {
+            self.rare = None;
+        }
+        calls
+    }
+
+    fn has_calls(&self) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| !rare.calls.is_empty())
+    }
+
+    /// The stream is over.
+    fn end(&mut self, reason: &CloseReason) {
+        self.flags |= CLOSED | ENDED;
+        if let Some(failure) = Failure::of(reason) {
+            self.rare_mut().end = Some(failure);
+        }
+    }
+
+    /// Why it failed, if it did.
+    fn failure(&self) -> Option<io::Error> {
+        Some(self.rare.as_ref()?.end.as_ref()?.error())
+    }
+
+    fn token(&self) -> Option<Token> {
+        self.token.map(|token| Token(token.get()))
+    }
+
+    fn set_token(&mut self, token: Token) {
+        self.token = NonZeroU64::new(token.0);
+    }
+
+    /// Where a write waits: the high watermark of the output.
+    fn high(&self) -> usize {
+        let own = self.rare.as_ref().and_then(|rare| rare.high);
+        own.unwrap_or(HIGH)
+    }
+
+    fn set_high(&mut self, high: usize) {
+        if high != self.high() {
+            self.rare_mut().high = Some(high);
+        }
+    }
+
+    fn set_unsent(&mut self, bytes: usize) {
+        self.unsent = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+
+    /// How much may be written.
+    fn room(&self) -> usize {
+        let waiting = self.output.len().saturating_add(self.unsent as usize);
+        self.high().saturating_sub(waiting)
+    }
+
     /// Why no more can be written.
     fn refusal(&self) -> Option<io::Error> {
-        if let Some(failure) = &self.end {
-            return Some(failure.error());
+        if let Some(failure) = self.failure() {
+            return Some(failure);
         }
         if self.has(CLOSED) {
             return Some(closed());
@@ -154,7 +231,7 @@ impl State {
         } else if self.has(FINISH) {
             stream.finish_write();
         }
-        self.unsent = stream.waiting();
+        self.set_unsent(stream.waiting());
         let tells = self.has(FLUSH) && self.unsent > 0;
         if tells != self.has(TELLS) {
             self.flags ^= TELLS;
@@ -164,12 +241,12 @@ impl State {
     }
 
     fn is_full(&self) -> bool {
-        self.unsent + self.output.len() >= self.high as usize
+        self.room() == 0
     }
 
     /// Whoever waits to write may go on, or has to hear of the end.
     fn waiting_writer(&mut self) -> Option<Waker> {
-        let over = self.has(CLOSED) || self.end.is_some();
+        let over = self.has(CLOSED);
         let flushed = self.has(FLUSH) && self.unsent == 0 && self.output.is_empty();
         if flushed {
             self.flags &= !FLUSH;
@@ -193,11 +270,9 @@ impl Cell {
                 reader: None,
                 writer: None,
                 token: None,
-                high: u32::try_from(StreamConfig::DEFAULT.output.high).unwrap_or(u32::MAX),
+                rare: None,
                 unsent: 0,
                 flags: 0,
-                end: None,
-                calls: Vec::new(),
             }),
         })
     }
@@ -206,7 +281,7 @@ impl Cell {
     pub(super) fn is_stream(&self, token: Token) {
         let touched = {
             let mut state = lock(&self.state);
-            state.token = Some(token);
+            state.set_token(token);
             state.has(TOUCHED)
         };
         if touched {
@@ -218,23 +293,19 @@ impl Cell {
     pub(super) fn failed(&self, error: &io::Error) {
         self.close(&CloseReason::Failed {
             during: Activity::Connect,
-            error: match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(error.kind(), error.to_string()),
-            },
+            error: again(error),
         });
     }
 
     fn close(&self, reason: &CloseReason) {
         let (reader, writer, calls) = {
             let mut state = lock(&self.state);
-            state.flags |= CLOSED | ENDED;
-            state.end = Failure::of(reason).map(Box::new);
+            state.end(reason);
             let _ = state.output.clear();
             if matches!(reason, CloseReason::Finished) {
                 state.unsent = 0;
             }
-            let calls = std::mem::take(&mut state.calls);
+            let calls = state.take_calls();
             (state.reader.take(), state.writer.take(), calls)
         };
         drop(calls);
@@ -251,7 +322,7 @@ impl Cell {
             let mut token = None;
             if touches && !state.has(BUSY | TOUCHED | CLOSED) {
                 state.flags |= TOUCHED;
-                token = state.token;
+                token = state.token();
             }
             (result, token)
         };
@@ -263,8 +334,8 @@ impl Cell {
 
     pub(super) fn poll_open(&self, polling: &Polling<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.state);
-        if let Some(failure) = &state.end {
-            return Poll::Ready(Err(failure.error()));
+        if let Some(failure) = state.failure() {
+            return Poll::Ready(Err(failure));
         }
         if state.has(OPEN) {
             return Poll::Ready(Ok(()));
@@ -291,8 +362,8 @@ impl Cell {
             }
             if state.has(MORE) && !state.has(CLOSED) {
                 // It is on its way.
-            } else if let Some(failure) = &state.end {
-                return (Poll::Ready(Err(failure.error())), false);
+            } else if let Some(failure) = state.failure() {
+                return (Poll::Ready(Err(failure)), false);
             } else if state.has(ENDED | CLOSED) {
                 return (Poll::Ready(Ok(0)), false);
             }
@@ -323,7 +394,7 @@ impl Cell {
                 state.flags &= !FLUSH;
                 return (Poll::Pending, true);
             }
-            let room = state.high as usize - state.unsent - state.output.len();
+            let room = state.room();
             (Poll::Ready(Ok(put(&mut state.output, room))), true)
         })
     }
@@ -333,8 +404,8 @@ impl Cell {
     #[inline]
     pub(super) fn poll_flush(&self, polling: &Polling<'_>, whole: bool) -> Poll<io::Result<()>> {
         self.with(|state| {
-            if let Some(failure) = &state.end {
-                return (Poll::Ready(Err(failure.error())), false);
+            if let Some(failure) = state.failure() {
+                return (Poll::Ready(Err(failure)), false);
             }
             let sent = state.unsent == 0 && (!whole || state.output.is_empty());
             if state.has(CLOSED) && !sent {
@@ -366,7 +437,7 @@ impl Cell {
             if state.has(CLOSED) {
                 return (false, false);
             }
-            state.calls.push(call);
+            state.rare_mut().calls.push(call);
             (true, true)
         })
     }
@@ -424,13 +495,13 @@ impl Bridge {
             state.flags &= !TOUCHED;
             state.flags |= BUSY;
             state.receive(stream);
-            state.unsent = stream.waiting();
+            state.set_unsent(stream.waiting());
             reader = None;
             if !state.input.is_empty() || state.has(ENDED | CLOSED) {
                 reader = state.reader.take();
             }
             writer = state.waiting_writer();
-            calls = std::mem::take(&mut state.calls);
+            calls = state.take_calls();
         }
         for call in calls {
             call(stream);
@@ -447,7 +518,7 @@ impl Bridge {
                 state.receive(stream);
             }
             state.apply(stream);
-            if !state.calls.is_empty() {
+            if state.has_calls() {
                 // Others come in the next callback.
                 stream.machine.nudge();
             }
@@ -465,7 +536,8 @@ impl Bridge {
     fn over(&mut self, stream: &mut Stream<'_>, reason: &CloseReason) {
         {
             let mut state = lock(&self.cell.state);
-            state.flags |= CLOSED;
+            // At once with why: who reads meanwhile must not take it for an end.
+            state.end(reason);
             state.receive(stream);
         }
         let cell = &self.cell;
@@ -476,16 +548,16 @@ impl Bridge {
 impl Handler for Bridge {
     fn opened(&mut self, stream: &mut Stream<'_>) {
         let token = stream.token;
-        let high = u32::try_from(stream.config().output.high.max(1)).unwrap_or(u32::MAX);
+        let high = stream.config().output.high.max(1);
         if let Some(accepting) = self.accepting.take() {
-            lock(&self.cell.state).token = Some(token);
+            lock(&self.cell.state).set_token(token);
             let cell = Arc::clone(&self.cell);
             accepting.came(stream.context(), cell);
         }
         let mut opened = None;
         self.attend(stream, |state| {
-            state.token = Some(token);
-            state.high = high;
+            state.set_token(token);
+            state.set_high(high);
             state.flags |= OPEN;
             opened = state.reader.take();
         });

@@ -223,18 +223,20 @@ impl Drop for Entered {
 }
 
 fn leave(outer: Option<Box<Here>>) -> Wanted {
-    let (wanted, rest, old) = HERE.with(|here| {
+    let (wanted, rest, old, gone) = HERE.with(|here| {
         let mut here = here.borrow_mut();
         let wanted = Wanted {
             touched: std::mem::take(&mut here.touched),
             timers: std::mem::take(&mut here.timers),
         };
         here.active = false;
+        // One that is over has told its streams so, and comes no more.
+        let gone = here.hub.take_if(|hub| hub.is_over());
         let rest = (!here.ready.is_empty()).then(|| std::mem::take(&mut here.ready));
         let old = outer.map(|outer| std::mem::replace(&mut *here, *outer));
-        (wanted, rest, old)
+        (wanted, rest, old, gone)
     });
-    drop(old);
+    drop((old, gone));
     for task in rest.into_iter().flatten() {
         by_mail(task);
     }

@@ -1,20 +1,23 @@
 //! What all that belongs to one runtime shares.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ferrevent_core::timer::Tick;
 use ferrevent_os::Token;
 use ferrevent_os::sys::Sys;
 
+use super::accepting::Accepting;
 use super::blocking::Blocking;
 use super::here;
 use super::local;
-use super::task::AnyTask;
+use super::task::Spawned;
 use super::timers::Timers;
 use crate::host::Context;
 use crate::mailbox::{Command, Mailbox, Message};
+use crate::{ListenerId, Trouble};
 
 /// A loop or a pool, as its tasks know it.
 pub(crate) struct Hub {
@@ -24,6 +27,7 @@ pub(crate) struct Hub {
     pub(super) timers: Mutex<Timers>,
     pub(super) blocking: Blocking,
     tasks: Mutex<Tasks>,
+    listeners: Mutex<HashMap<ListenerId, Weak<Accepting>>>,
     /// Tasks that go on, and the futures that somebody waits for outside.
     alive: AtomicUsize,
     over: AtomicBool,
@@ -32,7 +36,7 @@ pub(crate) struct Hub {
 /// The tasks that are `Send`, to be ended with their runtime.
 #[derive(Default)]
 struct Tasks {
-    slots: Vec<Option<Arc<dyn AnyTask>>>,
+    slots: Vec<Option<Arc<Spawned>>>,
     free: Vec<u32>,
 }
 
@@ -46,6 +50,7 @@ impl Hub {
             timers: Mutex::new(Timers::new(now)),
             blocking: Blocking::default(),
             tasks: Mutex::default(),
+            listeners: Mutex::default(),
             alive: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         })
@@ -79,10 +84,7 @@ impl Hub {
     }
 
     /// Keeps a task until its end; `None` when the runtime is over.
-    pub(super) fn keep<T: AnyTask + 'static>(
-        &self,
-        make: impl FnOnce(u32) -> Arc<T>,
-    ) -> Option<Arc<T>> {
+    pub(super) fn keep(&self, make: impl FnOnce(u32) -> Spawned) -> Option<Arc<Spawned>> {
         let mut tasks = self.lock();
         if self.is_over() {
             return None;
@@ -95,8 +97,8 @@ impl Hub {
                 slot
             }
         };
-        let task = make(slot);
-        tasks.slots[slot as usize] = Some(Arc::clone(&task) as Arc<dyn AnyTask>);
+        let task = Arc::new(make(slot));
+        tasks.slots[slot as usize] = Some(Arc::clone(&task));
         drop(tasks);
         self.begins();
         Some(task)
@@ -116,6 +118,26 @@ impl Hub {
             self.ends();
         }
         drop(gone);
+    }
+
+    /// A listener is one of tasks.
+    pub(super) fn listens(&self, id: ListenerId, accepting: &Arc<Accepting>) {
+        super::lock(&self.listeners).insert(id, Arc::downgrade(accepting));
+    }
+
+    pub(super) fn listens_no_more(&self, id: ListenerId) {
+        super::lock(&self.listeners).remove(&id);
+    }
+
+    /// What a listener of tasks is to be told of.
+    pub(crate) fn heed(&self, trouble: &Trouble) {
+        let Trouble::ListenerFailed(id, error) = trouble else {
+            return;
+        };
+        let accepting = super::lock(&self.listeners).remove(id);
+        if let Some(accepting) = accepting.and_then(|it| it.upgrade()) {
+            accepting.failed(error);
+        }
     }
 
     /// Ends every task: their futures are dropped, here.
@@ -157,4 +179,12 @@ pub(super) fn gone() -> io::Error {
         io::ErrorKind::NotConnected,
         "the loop or pool of this runtime is no more",
     )
+}
+
+/// The same error, for one more who is to be told.
+pub(super) fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }

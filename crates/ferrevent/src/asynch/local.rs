@@ -4,29 +4,37 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Polling, Poll, Wake, Waker};
 
+use super::body::{Body, Outcome, Work};
 use super::here::{self, Runnable};
 use super::hub::Hub;
 use super::state::State;
-use super::task::{TaskError, let_go, poll_once};
+use super::task::TaskError;
 
 thread_local! {
-    static TASKS: RefCell<Table> = const { RefCell::new(Table { slots: Vec::new(), free: Vec::new() }) };
+    /// A table for each loop of this thread.
+    static TABLES: RefCell<Vec<Table>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The tasks of one loop.
 struct Table {
+    hub: Arc<Hub>,
     slots: Vec<Slot>,
     free: Vec<u32>,
 }
 
 struct Slot {
     generation: u32,
-    task: Option<Rc<dyn LocalRun>>,
+    /// Taken out while it is polled.
+    body: Option<Boxed>,
 }
+
+type Boxed = Pin<Box<dyn Work>>;
 
 /// As [`Task`](super::Task), for a future that is not `Send`.
 ///
@@ -41,7 +49,9 @@ struct Slot {
 /// ```
 #[must_use = "a task that is dropped is canceled; detach it, or await it"]
 pub struct LocalTask<T> {
-    of: Option<Rc<dyn LocalJoined<T>>>,
+    of: Option<Owned<T>>,
+    /// Not `Send`.
+    here: PhantomData<Rc<()>>,
 }
 
 /// What wakes such a task.
@@ -52,27 +62,10 @@ struct Key {
     generation: u32,
 }
 
-struct Spawned<T> {
+/// A task as its owner keeps it.
+struct Owned<T> {
     key: Arc<Key>,
-    body: RefCell<Body<T>>,
-}
-
-struct Body<T> {
-    future: Option<Pin<Box<dyn Future<Output = T>>>>,
-    outcome: Option<Result<T, TaskError>>,
-    given: bool,
-    joiner: Option<Waker>,
-}
-
-trait LocalRun {
-    fn key(&self) -> &Arc<Key>;
-    fn run(&self);
-    fn shut(&self);
-}
-
-trait LocalJoined<T> {
-    fn poll_join(&self, polling: &mut Polling<'_>) -> Poll<Result<T, TaskError>>;
-    fn key(&self) -> &Arc<Key>;
+    outcome: Outcome<T>,
 }
 
 /// Puts a future among those of this thread, which must be that of the loop.
@@ -80,97 +73,120 @@ pub(super) fn spawn<T: 'static>(
     hub: &Arc<Hub>,
     future: impl Future<Output = T> + 'static,
 ) -> LocalTask<T> {
-    if hub.is_over() {
-        return LocalTask { of: None };
+    let of = if hub.is_over() {
+        None
+    } else {
+        let (body, outcome) = Body::new(future);
+        keep(hub, Box::pin(body)).map(|key| {
+            hub.begins();
+            here::schedule(Arc::clone(&key));
+            Owned { key, outcome }
+        })
+    };
+    LocalTask {
+        of,
+        here: PhantomData,
     }
-    let future = Box::pin(future);
-    let task = TASKS.with(|tasks| {
-        let mut tasks = tasks.borrow_mut();
-        let slot = match tasks.free.pop() {
+}
+
+fn keep(hub: &Arc<Hub>, body: Boxed) -> Option<Arc<Key>> {
+    TABLES.with(|tables| {
+        let mut tables = tables.borrow_mut();
+        let known = tables.iter().position(|it| Arc::ptr_eq(&it.hub, hub));
+        let at = known.unwrap_or_else(|| {
+            tables.push(Table {
+                hub: Arc::clone(hub),
+                slots: Vec::new(),
+                free: Vec::new(),
+            });
+            tables.len() - 1
+        });
+        let table = tables.get_mut(at)?;
+        let slot = match table.free.pop() {
             Some(slot) => slot,
             None => {
-                let slot = u32::try_from(tasks.slots.len()).ok()?;
-                tasks.slots.push(Slot {
+                let slot = u32::try_from(table.slots.len()).ok()?;
+                table.slots.push(Slot {
                     generation: 0,
-                    task: None,
+                    body: None,
                 });
                 slot
             }
         };
-        let entry = tasks.slots.get_mut(slot as usize)?;
-        let task = Rc::new(Spawned {
-            key: Arc::new(Key {
-                hub: Arc::clone(hub),
-                state: State::scheduled(),
-                slot,
-                generation: entry.generation,
-            }),
-            body: RefCell::new(Body {
-                future: Some(future),
-                outcome: None,
-                given: false,
-                joiner: None,
-            }),
-        });
-        entry.task = Some(Rc::clone(&task) as Rc<dyn LocalRun>);
-        Some(task)
-    });
-    if let Some(task) = &task {
-        hub.begins();
-        here::schedule(Arc::clone(&task.key));
-    }
-    LocalTask {
-        of: task.map(|it| it as Rc<dyn LocalJoined<T>>),
-    }
+        let entry = table.slots.get_mut(slot as usize)?;
+        entry.body = Some(body);
+        Some(Arc::new(Key {
+            hub: Arc::clone(hub),
+            state: State::scheduled(),
+            slot,
+            generation: entry.generation,
+        }))
+    })
 }
 
 /// Ends the tasks of a loop that is going.
 pub(super) fn shut_down(hub: &Arc<Hub>) {
-    loop {
-        let next = TASKS.try_with(|tasks| {
-            let tasks = tasks.borrow();
-            tasks
-                .slots
-                .iter()
-                .filter_map(|slot| slot.task.as_ref())
-                .find(|task| Arc::ptr_eq(&task.key().hub, hub))
-                .cloned()
-        });
-        let Ok(Some(task)) = next else { return };
-        task.shut();
-        forget(task.key());
-    }
-}
-
-fn forget(key: &Key) {
-    let gone = TASKS.try_with(|tasks| {
-        let mut tasks = tasks.borrow_mut();
-        let slot = tasks.slots.get_mut(key.slot as usize)?;
-        if slot.generation != key.generation {
-            return None;
-        }
-        let gone = slot.task.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
-        tasks.free.push(key.slot);
-        if tasks.free.len() == tasks.slots.len() && tasks.slots.len() > KEPT {
-            // Generations begin anew: no key of old may match one of these.
-            let oldest = tasks.slots.iter().map(|slot| slot.generation).max();
-            tasks.free = vec![0];
-            tasks.slots = vec![Slot {
-                generation: oldest.unwrap_or(0).wrapping_add(1),
-                task: None,
-            }];
-        }
-        Some(gone)
+    let table = TABLES.try_with(|tables| {
+        let mut tables = tables.borrow_mut();
+        let at = tables.iter().position(|it| Arc::ptr_eq(&it.hub, hub))?;
+        Some(tables.swap_remove(at))
     });
-    if let Ok(Some(gone)) = gone {
-        key.hub.ends();
-        drop(gone);
+    let Ok(Some(table)) = table else { return };
+    for mut body in table.slots.into_iter().filter_map(|slot| slot.body) {
+        body.as_mut().cancel();
+        hub.ends();
     }
 }
 
 /// So many places are kept when nobody uses them.
 const KEPT: usize = 64;
+
+impl Table {
+    fn slot(&mut self, key: &Key) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        (slot.generation == key.generation).then_some(slot)
+    }
+
+    fn forget(&mut self, key: &Key) -> bool {
+        let Some(slot) = self.slot(key) else {
+            return false;
+        };
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.slot);
+        if self.free.len() == self.slots.len() && self.slots.len() > KEPT {
+            // Generations begin anew: no key of old may match one of these.
+            let oldest = self.slots.iter().map(|slot| slot.generation).max();
+            self.free = vec![0];
+            self.slots = vec![Slot {
+                generation: oldest.unwrap_or(0).wrapping_add(1),
+                body: None,
+            }];
+        }
+        true
+    }
+}
+
+impl Key {
+    /// Works on its table; one that has ended with its loop has none any more.
+    fn with<R>(&self, work: impl FnOnce(&mut Table) -> R) -> Option<R> {
+        let result = TABLES.try_with(|tables| {
+            let mut tables = tables.borrow_mut();
+            let table = tables
+                .iter_mut()
+                .find(|it| Arc::ptr_eq(&it.hub, &self.hub))?;
+            Some(work(table))
+        });
+        result.ok().flatten()
+    }
+
+    fn end(&self, body: Boxed) {
+        self.state.finish();
+        drop(body);
+        if self.with(|table| table.forget(self)) == Some(true) {
+            self.hub.ends();
+        }
+    }
+}
 
 impl Runnable for Key {
     fn hub(&self) -> &Arc<Hub> {
@@ -178,15 +194,31 @@ impl Runnable for Key {
     }
 
     fn run(self: Arc<Self>) {
-        let task = TASKS.with(|tasks| {
-            let tasks = tasks.borrow();
-            let slot = tasks.slots.get(self.slot as usize)?;
-            let same = slot.generation == self.generation;
-            slot.task.clone().filter(|_| same)
+        let body = self.with(|table| table.slot(&self)?.body.take());
+        let Some(mut body) = body.flatten() else {
+            return;
+        };
+        if !self.state.begin() {
+            body.as_mut().cancel();
+            self.end(body);
+            return;
+        }
+        let waker = Waker::from(Arc::clone(&self));
+        if body
+            .as_mut()
+            .poll(&mut Polling::from_waker(&waker))
+            .is_ready()
+        {
+            self.end(body);
+            return;
+        }
+        self.with(|table| {
+            if let Some(slot) = table.slot(&self) {
+                slot.body = Some(body);
+            }
         });
-        // One that has ended in its loop's end is not there any more.
-        if let Some(task) = task {
-            task.run();
+        if self.state.pause() {
+            here::schedule(self);
         }
     }
 }
@@ -202,80 +234,6 @@ impl Wake for Key {
         if self.state.wake() {
             here::schedule(Arc::clone(self));
         }
-    }
-}
-
-impl<T> Spawned<T> {
-    fn end(&self, outcome: Result<T, TaskError>) {
-        self.key.state.finish();
-        let joiner = {
-            let mut body = self.body.borrow_mut();
-            body.outcome = Some(outcome);
-            body.joiner.take()
-        };
-        forget(&self.key);
-        if let Some(joiner) = joiner {
-            joiner.wake();
-        }
-    }
-}
-
-impl<T> LocalRun for Spawned<T> {
-    fn key(&self) -> &Arc<Key> {
-        &self.key
-    }
-
-    fn run(&self) {
-        let future = self.body.borrow_mut().future.take();
-        let Some(future) = future else { return };
-        if !self.key.state.begin() {
-            let outcome = let_go(future);
-            self.end(outcome.and(Err(TaskError::Canceled)));
-            return;
-        }
-        let waker = Waker::from(Arc::clone(&self.key));
-        let (future, outcome) = poll_once(future, &mut Polling::from_waker(&waker));
-        match outcome {
-            Poll::Ready(outcome) => {
-                let dropped = let_go(future);
-                self.end(outcome.and_then(|value| dropped.map(|()| value)));
-            }
-            Poll::Pending => {
-                self.body.borrow_mut().future = Some(future);
-                if self.key.state.pause() {
-                    here::schedule(Arc::clone(&self.key));
-                }
-            }
-        }
-    }
-
-    fn shut(&self) {
-        let future = self.body.borrow_mut().future.take();
-        if let Some(future) = future {
-            let outcome = let_go(future);
-            self.end(outcome.and(Err(TaskError::Canceled)));
-        }
-    }
-}
-
-impl<T> LocalJoined<T> for Spawned<T> {
-    fn poll_join(&self, polling: &mut Polling<'_>) -> Poll<Result<T, TaskError>> {
-        let mut body = self.body.borrow_mut();
-        match body.outcome.take() {
-            Some(outcome) => {
-                body.given = true;
-                Poll::Ready(outcome)
-            }
-            None if body.given => Poll::Ready(Err(TaskError::Canceled)),
-            None => {
-                super::remember(&mut body.joiner, polling.waker());
-                Poll::Pending
-            }
-        }
-    }
-
-    fn key(&self) -> &Arc<Key> {
-        &self.key
     }
 }
 
@@ -304,9 +262,9 @@ impl<T> LocalTask<T> {
     /// ```
     pub fn cancel(&self) {
         if let Some(of) = &self.of
-            && of.key().state.cancel()
+            && of.key.state.cancel()
         {
-            here::schedule(Arc::clone(of.key()));
+            here::schedule(Arc::clone(&of.key));
         }
     }
 
@@ -321,16 +279,16 @@ impl<T> LocalTask<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_done(&self) -> bool {
-        self.of.as_ref().is_none_or(|of| of.key().state.is_done())
+        self.of.as_ref().is_none_or(|of| of.outcome.is_known())
     }
 }
 
 impl<T> Future for LocalTask<T> {
     type Output = Result<T, TaskError>;
 
-    fn poll(self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<Self::Output> {
-        match &self.of {
-            Some(of) => of.poll_join(polling),
+    fn poll(mut self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<Self::Output> {
+        match &mut self.of {
+            Some(of) => of.outcome.poll_outcome(polling),
             None => Poll::Ready(Err(TaskError::Canceled)),
         }
     }

@@ -40,6 +40,7 @@
 mod accepting;
 mod ask;
 mod blocking;
+mod body;
 mod cell;
 mod here;
 mod hub;

@@ -55,7 +55,8 @@ impl State {
         self.0.fetch_or(DONE, Ordering::AcqRel);
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    #[cfg(all(test, loom))]
+    fn is_done(&self) -> bool {
         self.0.load(Ordering::Acquire) & DONE != 0
     }
 

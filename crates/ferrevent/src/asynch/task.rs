@@ -2,16 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as Polling, Poll, Wake, Waker};
 
+use super::body::{Body, Outcome, Work};
 use super::here::{self, Runnable};
 use super::hub::Hub;
 use super::lock;
 use super::state::State;
-use crate::host::panic_message;
 
 /// A task that was spawned, on its way to an outcome.
 ///
@@ -31,7 +30,7 @@ use crate::host::panic_message;
 /// ```
 #[must_use = "a task that is dropped is canceled; detach it, or await it"]
 pub struct Task<T> {
-    of: Option<Arc<dyn Joined<T>>>,
+    of: Option<Owned<T>>,
 }
 
 /// Why a task has no outcome.
@@ -73,35 +72,21 @@ impl From<TaskError> for std::io::Error {
     }
 }
 
-/// What a runtime does with the tasks that it keeps.
-pub(super) trait AnyTask: Runnable {
-    /// Drops the future; it is not polled any more.
-    fn shut(&self);
-}
-
-/// What the owner of a task sees of it.
-trait Joined<T>: Send + Sync {
-    fn poll_join(&self, polling: &mut Polling<'_>) -> Poll<Result<T, TaskError>>;
-    fn cancel(self: Arc<Self>);
-    fn is_done(&self) -> bool;
-}
-
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-struct Spawned<T> {
+/// A task as its runtime keeps it.
+pub(super) struct Spawned {
     hub: Arc<Hub>,
     state: State,
     slot: u32,
-    body: Mutex<Body<T>>,
+    /// Taken out while it is polled.
+    body: Mutex<Option<Boxed>>,
 }
 
-struct Body<T> {
-    /// Taken out while it is polled.
-    future: Option<Boxed<T>>,
-    outcome: Option<Result<T, TaskError>>,
-    /// The outcome was given out.
-    given: bool,
-    joiner: Option<Waker>,
+type Boxed = Pin<Box<dyn Work + Send>>;
+
+/// A task as its owner keeps it.
+struct Owned<T> {
+    spawned: Arc<Spawned>,
+    outcome: Outcome<T>,
 }
 
 /// Puts a future among the tasks of a runtime.
@@ -109,109 +94,77 @@ pub(super) fn spawn<T: Send + 'static>(
     hub: &Arc<Hub>,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Task<T> {
-    let future: Boxed<T> = Box::pin(future);
-    let task = hub.keep(|slot| {
-        Arc::new(Spawned {
-            hub: Arc::clone(hub),
-            state: State::scheduled(),
-            slot,
-            body: Mutex::new(Body {
-                future: Some(future),
-                outcome: None,
-                given: false,
-                joiner: None,
-            }),
-        })
+    let (body, outcome) = Body::new(future);
+    let body: Boxed = Box::pin(body);
+    let spawned = hub.keep(|slot| Spawned {
+        hub: Arc::clone(hub),
+        state: State::scheduled(),
+        slot,
+        body: Mutex::new(Some(body)),
     });
-    if let Some(task) = &task {
-        here::schedule(Arc::clone(task));
-    }
     Task {
-        of: task.map(|it| it as Arc<dyn Joined<T>>),
+        of: spawned.map(|spawned| {
+            here::schedule(Arc::clone(&spawned));
+            Owned { spawned, outcome }
+        }),
     }
 }
 
-impl<T: Send + 'static> Runnable for Spawned<T> {
+impl Runnable for Spawned {
     fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
 
     fn run(self: Arc<Self>) {
-        let future = lock(&self.body).future.take();
-        let Some(future) = future else { return };
+        let body = lock(&self.body).take();
+        let Some(mut body) = body else { return };
         if !self.state.begin() {
-            self.end(future, Err(TaskError::Canceled));
+            self.cancel(body);
             return;
         }
         let waker = Waker::from(Arc::clone(&self));
-        let (future, outcome) = poll_once(future, &mut Polling::from_waker(&waker));
-        match outcome {
-            Poll::Ready(outcome) => self.end(future, outcome),
-            Poll::Pending => {
-                // Nobody looks for it before it may be polled again.
-                lock(&self.body).future = Some(future);
-                if self.state.pause() {
-                    if self.hub.is_over() {
-                        self.shut();
-                    } else {
-                        here::schedule(self);
-                    }
-                }
+        if body
+            .as_mut()
+            .poll(&mut Polling::from_waker(&waker))
+            .is_ready()
+        {
+            self.end(body);
+            return;
+        }
+        // Nobody looks for it before it may be polled again.
+        *lock(&self.body) = Some(body);
+        if self.state.pause() {
+            if self.hub.is_over() {
+                self.shut();
+            } else {
+                here::schedule(self);
             }
         }
     }
 }
 
-/// Polls a future once; what panics is its outcome.
-pub(super) fn poll_once<F, T>(
-    mut future: Pin<Box<F>>,
-    polling: &mut Polling<'_>,
-) -> (Pin<Box<F>>, Poll<Result<T, TaskError>>)
-where
-    F: Future<Output = T> + ?Sized,
-{
-    let outcome = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(polling)));
-    let outcome = match outcome {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-        Err(payload) => Poll::Ready(Err(TaskError::Panicked(panic_message(&*payload)))),
-    };
-    (future, outcome)
-}
+impl Spawned {
+    /// Drops the future; it is not polled any more.
+    pub(super) fn shut(&self) {
+        let body = lock(&self.body).take();
+        if let Some(body) = body {
+            self.cancel(body);
+        }
+    }
 
-/// Drops what is another's, who may panic in it.
-pub(super) fn let_go<T>(value: T) -> Result<(), TaskError> {
-    catch_unwind(AssertUnwindSafe(|| drop(value)))
-        .map_err(|payload| TaskError::Panicked(panic_message(&*payload)))
-}
+    fn cancel(&self, mut body: Boxed) {
+        body.as_mut().cancel();
+        self.end(body);
+    }
 
-impl<T: Send + 'static> Spawned<T> {
-    fn end(&self, future: Boxed<T>, outcome: Result<T, TaskError>) {
-        // What it holds is let go of before anybody hears of its end.
-        let dropped = let_go(future);
+    fn end(&self, body: Boxed) {
         self.state.finish();
-        let joiner = {
-            let mut body = lock(&self.body);
-            body.outcome = Some(outcome.and_then(|value| dropped.map(|()| value)));
-            body.joiner.take()
-        };
+        drop(body);
         self.hub.let_go(self.slot);
-        if let Some(joiner) = joiner {
-            joiner.wake();
-        }
     }
 }
 
-impl<T: Send + 'static> AnyTask for Spawned<T> {
-    fn shut(&self) {
-        let future = lock(&self.body).future.take();
-        if let Some(future) = future {
-            self.end(future, Err(TaskError::Canceled));
-        }
-    }
-}
-
-impl<T: Send + 'static> Wake for Spawned<T> {
+impl Wake for Spawned {
     fn wake(self: Arc<Self>) {
         if self.state.wake() {
             here::schedule(self);
@@ -222,33 +175,6 @@ impl<T: Send + 'static> Wake for Spawned<T> {
         if self.state.wake() {
             here::schedule(Arc::clone(self));
         }
-    }
-}
-
-impl<T: Send + 'static> Joined<T> for Spawned<T> {
-    fn poll_join(&self, polling: &mut Polling<'_>) -> Poll<Result<T, TaskError>> {
-        let mut body = lock(&self.body);
-        match body.outcome.take() {
-            Some(outcome) => {
-                body.given = true;
-                Poll::Ready(outcome)
-            }
-            None if body.given => Poll::Ready(Err(TaskError::Canceled)),
-            None => {
-                super::remember(&mut body.joiner, polling.waker());
-                Poll::Pending
-            }
-        }
-    }
-
-    fn cancel(self: Arc<Self>) {
-        if self.state.cancel() {
-            here::schedule(self);
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.state.is_done()
     }
 }
 
@@ -279,8 +205,10 @@ impl<T> Task<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn cancel(&self) {
-        if let Some(of) = &self.of {
-            Arc::clone(of).cancel();
+        if let Some(of) = &self.of
+            && of.spawned.state.cancel()
+        {
+            here::schedule(Arc::clone(&of.spawned));
         }
     }
 
@@ -295,16 +223,16 @@ impl<T> Task<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_done(&self) -> bool {
-        self.of.as_ref().is_none_or(|of| of.is_done())
+        self.of.as_ref().is_none_or(|of| of.outcome.is_known())
     }
 }
 
 impl<T> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
-    fn poll(self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<Self::Output> {
-        match &self.of {
-            Some(of) => of.poll_join(polling),
+    fn poll(mut self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<Self::Output> {
+        match &mut self.of {
+            Some(of) => of.outcome.poll_outcome(polling),
             None => Poll::Ready(Err(TaskError::Canceled)),
         }
     }

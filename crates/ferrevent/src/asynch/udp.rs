@@ -3,12 +3,18 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use ferrevent_os::socket;
+use ferrevent_os::sys::Sys;
+
 use super::{Runtime, Watched};
 use crate::Readiness;
 
 /// A UDP socket, connected or not. Several tasks may send and receive at once.
 /// Every future is cancel-safe: a datagram is received by one that is ready, or
-/// stays for the next.
+/// stays for the next; one that was sent went whole.
+///
+/// A datagram that is longer than the buffer is cut (recv(2)); Windows says so
+/// by an error, and the datagram is gone all the same.
 ///
 /// ```
 /// # let mut events = ferrevent::EventLoop::new()?;
@@ -27,13 +33,14 @@ use crate::Readiness;
 #[derive(Debug)]
 pub struct AsyncUdp {
     watched: Watched<UdpSocket>,
+    sys: Sys,
 }
 
 impl Runtime {
     /// A UDP socket on this address.
     ///
     /// # Errors
-    /// Those of bind(2).
+    /// Those of socket(2) and bind(2), naming the address.
     ///
     /// ```
     /// # let mut events = ferrevent::EventLoop::new()?;
@@ -41,9 +48,8 @@ impl Runtime {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn udp(&self, address: SocketAddr) -> io::Result<AsyncUdp> {
-        let socket = UdpSocket::bind(address)
-            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
-        self.adopt_udp(socket)
+        let socket = socket::datagram(&self.hub().sys, &address.into())?;
+        Ok(self.take_udp(socket.into()))
     }
 
     /// Takes a UDP socket that is there already. It is made non-blocking.
@@ -58,18 +64,24 @@ impl Runtime {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn adopt_udp(&self, socket: UdpSocket) -> io::Result<AsyncUdp> {
-        socket.set_nonblocking(true)?;
-        Ok(AsyncUdp {
+        socket::make_nonblocking(&self.hub().sys, &socket)?;
+        Ok(self.take_udp(socket))
+    }
+
+    fn take_udp(&self, socket: UdpSocket) -> AsyncUdp {
+        AsyncUdp {
             watched: self.watch(socket),
-        })
+            sys: self.hub().sys.clone(),
+        }
     }
 }
 
 impl AsyncUdp {
-    /// Sends to one peer from now on, and receives from it alone.
+    /// Sends to one peer from now on, and receives from it alone. What came
+    /// from others before that is still received.
     ///
     /// # Errors
-    /// Those of connect(2).
+    /// Those of connect(2), naming the address.
     ///
     /// ```
     /// # async fn example(socket: ferrevent::asynch::AsyncUdp) -> std::io::Result<()> {
@@ -79,7 +91,7 @@ impl AsyncUdp {
     /// # }
     /// ```
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        self.watched.source().connect(peer)
+        self.sys.connect_datagrams(self.watched.source(), peer)
     }
 
     /// Sends a datagram to the peer that it is [connected](Self::connect) to.
@@ -96,7 +108,9 @@ impl AsyncUdp {
     /// ```
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.watched
-            .io(Readiness::WRITE, |socket| socket.send(bytes))
+            .io(Readiness::WRITE, |socket| {
+                self.sys.send_datagram(socket, bytes, None)
+            })
             .await
     }
 
@@ -113,7 +127,9 @@ impl AsyncUdp {
     /// ```
     pub async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.watched
-            .io(Readiness::WRITE, |socket| socket.send_to(bytes, to))
+            .io(Readiness::WRITE, |socket| {
+                self.sys.send_datagram(socket, bytes, Some(to))
+            })
             .await
     }
 
@@ -132,7 +148,9 @@ impl AsyncUdp {
     /// ```
     pub async fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
         self.watched
-            .io(Readiness::READ, |socket| socket.recv(into))
+            .io(Readiness::READ, |socket| {
+                self.sys.receive_datagram(socket, into)
+            })
             .await
     }
 
@@ -150,7 +168,9 @@ impl AsyncUdp {
     /// ```
     pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.watched
-            .io(Readiness::READ, |socket| socket.recv_from(into))
+            .io(Readiness::READ, |socket| {
+                self.sys.receive_datagram_from(socket, into)
+            })
             .await
     }
 

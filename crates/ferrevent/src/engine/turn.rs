@@ -258,6 +258,11 @@ impl<S, O> Engine<S, O> {
         self.queues.iter().any(|queue| !queue.is_empty())
     }
 
+    /// How much of that there is.
+    pub(crate) fn work_len(&self) -> usize {
+        self.queues.iter().map(|queue| queue.len()).sum()
+    }
+
     /// Whether the waiting half is not lent.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.waiting.is_some()

@@ -84,6 +84,10 @@ impl<M: Mode> Inner<M> {
     }
 
     pub(crate) fn trouble(&self, trouble: &Trouble) {
+        #[cfg(feature = "async")]
+        if let Some(hub) = &self.hub {
+            hub.heed(trouble);
+        }
         if let Some(hook) = &self.trouble {
             hook(trouble);
         }

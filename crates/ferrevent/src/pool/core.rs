@@ -35,6 +35,9 @@ pub(crate) struct Work {
     /// Mail for streams that are out, by what it waits for.
     postponed: HashMap<Token, VecDeque<Message>>,
     waste: Vec<Message>,
+    pace: Pace,
+    /// How much mail was read in this turn.
+    read: u32,
     /// The deadline up to which the lookout waits; `None` is for ever.
     until: Option<Tick>,
     /// Why waiting failed.
@@ -103,6 +106,8 @@ impl Core {
                 messages: Vec::new(),
                 postponed: HashMap::new(),
                 waste: Vec::new(),
+                pace: Pace::default(),
+                read: 0,
                 until: None,
                 failure: None,
             }),
@@ -158,6 +163,10 @@ impl Core {
     }
 
     fn trouble(&self, trouble: &Trouble) {
+        #[cfg(feature = "async")]
+        if let Some(hub) = self.with(|inner| inner.hub.clone()) {
+            hub.heed(trouble);
+        }
         let hook = self.with(|inner| inner.trouble.clone());
         if let Some(hook) = hook {
             hook(trouble);
@@ -276,32 +285,43 @@ impl Source for Work {
     type Waste = Waste;
 
     fn next(&mut self) -> Option<Job> {
-        if self.inner.stop != Stop::No {
-            return None;
+        let job = self.fetch()?;
+        self.pace.jobs += 1;
+        Some(job)
+    }
+
+    fn has_more(&self) -> bool {
+        !self.mail.is_empty() || self.inner.engine.has_work()
+    }
+
+    fn wants_help(&self) -> bool {
+        self.pace
+            .is_long(self.mail.len() + self.inner.engine.work_len())
+    }
+
+    fn lend(&mut self) -> Option<Lookout> {
+        let waiting = self.inner.engine.lend_waiting()?;
+        if self.pace.jobs > 0 {
+            let now = self.inner.engine.backend().sys().now();
+            self.pace.turn_ended(now);
         }
-        if self.inner.mailbox.has_mail(0) {
-            self.inner.mailbox.collect(&mut self.messages);
-            self.mail.extend(self.messages.drain(..));
-        }
-        while let Some(message) = self.mail.pop_front() {
-            if let Some(job) = self.deliver(message) {
-                return Some(job);
-            }
-        }
-        loop {
-            if let Some(job) = self.happening() {
-                return Some(job);
-            }
-            // While another worker looks out, those that had their share go
-            // on without a wait.
-            if !self.is_unwatched() && self.inner.engine.patience(None) == Some(Duration::ZERO) {
-                self.inner.engine.begin_turn();
-                if !self.inner.engine.has_work() {
-                    return None;
-                }
-            } else {
-                return None;
-            }
+        self.until = self.inner.engine.next_deadline();
+        let limit = (!self.mail.is_empty()).then_some(Duration::ZERO);
+        Some(Lookout {
+            waiting,
+            patience: self.inner.engine.patience(limit),
+            outcome: Ok(()),
+        })
+    }
+
+    fn give_back(&mut self, lookout: Lookout) {
+        self.inner.engine.gather(lookout.waiting);
+        self.pace.turn_begins(self.inner.engine.now());
+        self.read = 0;
+        self.inner.take_signals();
+        if let Err(error) = lookout.outcome {
+            self.failure = Some(error);
+            self.inner.stop = Stop::Now;
         }
     }
 
@@ -351,29 +371,6 @@ impl Source for Work {
         (!nothing || waste.task.is_some() || !waste.messages.is_empty()).then_some(waste)
     }
 
-    fn has_more(&self) -> bool {
-        !self.mail.is_empty() || self.inner.engine.has_work()
-    }
-
-    fn lend(&mut self) -> Option<Lookout> {
-        let waiting = self.inner.engine.lend_waiting()?;
-        self.until = self.inner.engine.next_deadline();
-        Some(Lookout {
-            waiting,
-            patience: self.inner.engine.patience(None),
-            outcome: Ok(()),
-        })
-    }
-
-    fn give_back(&mut self, lookout: Lookout) {
-        self.inner.engine.gather(lookout.waiting);
-        self.inner.take_signals();
-        if let Err(error) = lookout.outcome {
-            self.failure = Some(error);
-            self.inner.stop = Stop::Now;
-        }
-    }
-
     fn is_unwatched(&self) -> bool {
         self.inner.engine.is_unwatched()
     }
@@ -392,11 +389,50 @@ impl Source for Work {
 
     fn is_over(&self, running: usize) -> bool {
         self.inner.stop != Stop::No
-            || (running == 0 && self.inner.is_idle() && !self.inner.mailbox.has_mail(0))
+            || (running == 0
+                && self.inner.is_idle()
+                && self.mail.is_empty()
+                && !self.inner.mailbox.has_mail(0))
     }
 }
 
 impl Work {
+    fn fetch(&mut self) -> Option<Job> {
+        if self.inner.stop != Stop::No {
+            return None;
+        }
+        if self.inner.mailbox.has_mail(0) {
+            self.inner.mailbox.collect(&mut self.messages);
+            self.mail.extend(self.messages.drain(..));
+        }
+        // Whoever writes letter upon letter does not keep all from the kernel.
+        while self.read < MOST_MAIL || !self.inner.engine.is_unwatched() {
+            let Some(message) = self.mail.pop_front() else {
+                break;
+            };
+            self.read += 1;
+            if let Some(job) = self.deliver(message) {
+                return Some(job);
+            }
+        }
+        loop {
+            if let Some(job) = self.happening() {
+                return Some(job);
+            }
+            // While another worker looks out, those that had their share go
+            // on without a wait.
+            let engine = &mut self.inner.engine;
+            if !engine.is_unwatched() && engine.patience(None) == Some(Duration::ZERO) {
+                engine.begin_turn();
+                if !engine.has_work() {
+                    return None;
+                }
+            } else {
+                return None;
+            }
+        }
+    }
+
     fn happening(&mut self) -> Option<Job> {
         while let Some(happening) = self.inner.engine.next() {
             let job = match happening {
@@ -522,5 +558,43 @@ impl Work {
 
     fn postpone(&mut self, out: Token, message: Message) {
         self.postponed.entry(out).or_default().push_back(message);
+    }
+}
+
+/// So much mail is read before the kernel is asked again.
+const MOST_MAIL: u32 = 64;
+
+/// How fast jobs are done: what is woken for is to be worth the waking.
+#[derive(Default)]
+struct Pace {
+    /// Of this turn.
+    began: Tick,
+    jobs: u32,
+    /// What a job took lately, in nanoseconds.
+    each: f32,
+}
+
+/// A sleeper is woken for so many nanoseconds of work: some times what it
+/// takes to wake it.
+const WORTH_WAKING: f32 = 50_000.0;
+/// Of so many jobs nobody asks how long they take.
+const MANY: usize = 64;
+
+impl Pace {
+    fn turn_begins(&mut self, now: Tick) {
+        self.began = now;
+        self.jobs = 0;
+    }
+
+    fn turn_ended(&mut self, now: Tick) {
+        let took = now.since(self.began).as_nanos() as f32;
+        let each = took / self.jobs.max(1) as f32;
+        self.each += (each - self.each) / 8.0;
+        self.jobs = 0;
+    }
+
+    /// Whether so many jobs are worth help.
+    fn is_long(&self, jobs: usize) -> bool {
+        jobs >= MANY || jobs as f32 * self.each >= WORTH_WAKING
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! One lock guards everything that is shared, and is held only to fetch and
 //! to hand in, never while a job is done. A worker that finds no work waits
-//! for the kernel, if nobody else does (the lookout); the others sleep. One of
-//! the sleepers wakes from time to time while work is done (the watch): should
-//! the lookout have gone to work and be held up there, the watch takes its
-//! place, so a job that blocks delays nobody else's for longer than a tick.
+//! for the kernel, if nobody else does (the lookout); the others sleep. They
+//! are woken when more waits than those who are awake will soon have done. One
+//! of the sleepers wakes from time to time while work is done (the watch):
+//! should nobody have come for work since, because of a job that blocks, the
+//! watch takes over, so that delays nobody else's for longer than two ticks.
 //! Waking a sleeper for every event would cost more than most events do.
 
 use std::sync::PoisonError;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use crate::quiet::{self, QUIET};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// How long the kernel may be without a lookout.
+/// How often the watch looks whether anybody works.
 const TICK: Duration = Duration::from_millis(2);
 /// So many ticks without any work, and the watch sleeps too.
 const QUIET_TICKS: u32 = 50;
@@ -36,6 +37,8 @@ pub(super) trait Source {
     fn hand_in(&mut self, done: Self::Done) -> Option<Self::Waste>;
     /// Whether another worker might find a job.
     fn has_more(&self) -> bool;
+    /// Whether there is so much to do that a sleeper is worth waking for it.
+    fn wants_help(&self) -> bool;
     /// Lends the lookout; `None` while it is lent.
     fn lend(&mut self) -> Option<Self::Lookout>;
     /// Takes the lookout back, with what it saw.
@@ -172,9 +175,9 @@ impl<S: Source> Desk<S> {
         }
     }
 
-    /// Wakes a sleeper if there is more to do, or nobody keeps the watch.
+    /// Wakes a sleeper if there is much to do, or nobody keeps the watch.
     fn ring_for_more(&self, state: &mut State<S>) {
-        if state.asleep > state.rung && (!state.watched || state.source.has_more()) {
+        if state.asleep > state.rung && (!state.watched || state.source.wants_help()) {
             state.rung += 1;
             self.bell.notify_one();
         }
@@ -200,7 +203,9 @@ impl<S: Source> Desk<S> {
             let (jobs, rung) = (state.jobs, state.rung);
             let (again, ticked) = self.tick(state);
             state = again;
-            let needed = state.source.is_unwatched() || state.source.has_more();
+            let stuck =
+                state.jobs == jobs && (state.source.is_unwatched() || state.source.has_more());
+            let needed = stuck || state.source.wants_help();
             if !ticked || needed || state.over || state.rung != rung {
                 state.watched = false;
                 return state;
@@ -307,6 +312,10 @@ mod model {
 
         fn has_more(&self) -> bool {
             !self.queue.is_empty()
+        }
+
+        fn wants_help(&self) -> bool {
+            self.has_more()
         }
 
         fn lend(&mut self) -> Option<Vec<usize>> {

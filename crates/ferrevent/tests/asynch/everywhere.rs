@@ -33,6 +33,19 @@ where
     }
 }
 
+/// Runs a test on every backend, loop and pool, with a plan of faults of its own.
+#[cfg(unix)]
+pub(crate) fn with_faults<F>(plan: impl Fn() -> FaultPlan, test: impl Fn(Runtime) -> F)
+where
+    F: Future<Output = io::Result<()>>,
+{
+    for kind in kinds() {
+        for workers in [None, Some(2)] {
+            run(kind, workers, Some(plan()), &test);
+        }
+    }
+}
+
 pub(crate) fn on<F>(
     kind: BackendKind,
     workers: Option<usize>,
@@ -41,15 +54,27 @@ pub(crate) fn on<F>(
 ) where
     F: Future<Output = io::Result<()>>,
 {
+    run(kind, workers, storm.map(FaultPlan::storm), test);
+}
+
+fn run<F>(
+    kind: BackendKind,
+    workers: Option<usize>,
+    plan: Option<FaultPlan>,
+    test: &impl Fn(Runtime) -> F,
+) where
+    F: Future<Output = io::Result<()>>,
+{
     let place = match workers {
         None => format!("loop on {kind}"),
         Some(workers) => format!("pool of {workers} on {kind}"),
     };
-    eprintln!("-- {place}, storm {storm:?}");
+    let faults = if plan.is_some() { ", with faults" } else { "" };
+    eprintln!("-- {place}{faults}");
     let replay = Replay::new(place, format!("FERREVENT_STORM={}", seed()));
     let mut builder = Builder::new().backend(kind);
-    if let Some(storm) = storm {
-        builder = builder.faults(Arc::new(FaultPlan::storm(storm)));
+    if let Some(plan) = plan {
+        builder = builder.faults(Arc::new(plan));
     }
     let outcome = match workers {
         None => {

@@ -13,6 +13,7 @@ mod common;
 #[path = "../common/peers.rs"]
 mod peers;
 
+mod bounds;
 mod cancel;
 mod echo;
 mod everywhere;
@@ -21,3 +22,4 @@ mod net;
 mod programs;
 mod protocols;
 mod tasks;
+mod tokio_traits;

@@ -39,25 +39,86 @@ fn on_real_kernels<F: Future<Output = io::Result<()>>>(test: impl Fn(Runtime) ->
 
 #[test]
 fn curl_is_answered() {
+    let files = Files::new("asynch-curl");
+    let (much, file) = ("x".repeat(300_000), files.name("much"));
+    std::fs::write(&file, &much).unwrap();
+    on_real_kernels(|runtime| {
+        let (much, body) = (much.clone(), format!("@{file}"));
+        async move {
+            let address = http_server(&runtime).await?;
+            let page = format!("http://{address}/curl");
+            for version in ["--http1.1", "--http2-prior-knowledge"] {
+                // Twice on one connection, but not where curl 7.88 cannot: what it
+                // knows before, it says again (curl's issue 10634).
+                let pages = if version == "--http1.1" { 2 } else { 1 };
+                let arguments = [&["-sS", version][..], &vec![page.as_str(); pages]].concat();
+                let said = run(&runtime, "curl", &arguments).await?;
+                assert_eq!(said, "hello curl\n".repeat(pages), "{version}");
+                let arguments = ["-sS", version, "--data-binary", &body, &page];
+                let said = run(&runtime, "curl", &arguments).await?;
+                assert!(said == much, "{version}: {} bytes", said.len());
+            }
+            Ok(())
+        }
+    });
+}
+
+/// Several requests on one connection: by TLS curl can do so with HTTP/2 too.
+#[test]
+fn curl_goes_on_by_tls() {
+    let files = Files::new("asynch-curl-tls");
+    let ca = files.name("ca.pem");
+    on_real_kernels(|runtime| {
+        let ca = ca.clone();
+        async move {
+            let server = Server::builder().certificates(authority().server("localhost"));
+            let server = server.alpn(["h2", "http/1.1"]).build();
+            let server = server.map_err(io::Error::other)?;
+            let any = "127.0.0.1:0".parse().unwrap();
+            let listener = runtime.listen_tls(&any, &server).await?;
+            let port = listener.local_addr().unwrap().port();
+            let serve = hyper_server::serve(runtime.clone(), listener);
+            let serve = runtime.spawn(serve);
+            let page = format!("https://localhost:{port}/curl");
+            let resolve = format!("localhost:{port}:127.0.0.1");
+            for (flag, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
+                let arguments = [
+                    "-sS",
+                    flag,
+                    "--cacert",
+                    &ca,
+                    "--resolve",
+                    &resolve,
+                    "-w",
+                    "%{http_version} %{num_connects}\n",
+                    &page,
+                    &page,
+                    &page,
+                ];
+                let said = run(&runtime, "curl", &arguments).await?;
+                let all = format!(
+                    "hello curl\n{version} 1\n{}",
+                    format!("hello curl\n{version} 0\n").repeat(2)
+                );
+                assert_eq!(said, all);
+            }
+            drop(serve);
+            Ok(())
+        }
+    });
+}
+
+/// HTTP/2 that begins as such, several requests at once on one connection.
+#[test]
+fn nghttp_is_answered() {
     on_real_kernels(|runtime| async move {
         let address = http_server(&runtime).await?;
-        let page = format!("http://{address}/curl");
-        for version in ["--http1.1", "--http2-prior-knowledge"] {
-            // Twice on one connection, but not where curl 7.88 cannot: it sends
-            // the preface of HTTP/2 again.
-            let pages = if version == "--http1.1" { 2 } else { 1 };
-            let arguments = [&["-sS", version][..], &vec![page.as_str(); pages]].concat();
-            let said = run(&runtime, "curl", &arguments).await?;
-            assert_eq!(said, "hello curl\n".repeat(pages), "{version}");
-            let much = "x".repeat(300_000);
-            let file = std::env::temp_dir().join(format!("ferrevent-much-{}", std::process::id()));
-            std::fs::write(&file, &much)?;
-            let body = format!("@{}", file.display());
-            let arguments = ["-sS", version, "--data-binary", &body, &page];
-            let said = run(&runtime, "curl", &arguments).await?;
-            std::fs::remove_file(&file)?;
-            assert!(said == much, "{version}: {} bytes", said.len());
-        }
+        let pages = ["a", "b", "c"].map(|name| format!("http://{address}/{name}"));
+        let [a, b, c] = &pages;
+        let said = run(&runtime, "nghttp", &[a, b, c]).await?;
+        let mut lines: Vec<&str> = said.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["hello a", "hello b", "hello c"]);
         Ok(())
     });
 }

@@ -76,7 +76,9 @@ pub struct Machine {
     output: Buffer,
     received: u64,
     sent: u64,
-    in_flight: usize,
+    /// Of a send under way; four gigabytes stand for more, which no system
+    /// takes at once.
+    in_flight: u32,
     flags: Flags,
     rare: Option<Box<Rare>>,
     failure: Option<Box<CloseReason>>,

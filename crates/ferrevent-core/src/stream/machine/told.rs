@@ -189,7 +189,7 @@ impl Machine {
             return;
         }
         self.lowest().unfreeze(End::Front);
-        let in_flight = std::mem::take(&mut self.in_flight);
+        let in_flight = std::mem::take(&mut self.in_flight) as usize;
         self.took(now, outcome.map(|taken| taken.min(in_flight)));
     }
 

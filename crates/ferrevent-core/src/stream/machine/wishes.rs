@@ -148,7 +148,7 @@ impl Machine {
         let output = self.lowest();
         let pinned = output.pin(SEND_BYTES.min(most), SEND_SEGMENTS);
         output.freeze(End::Front);
-        self.in_flight = pinned.len();
+        self.in_flight = u32::try_from(pinned.len()).unwrap_or(u32::MAX);
         self.flags.set(Flags::SENDING);
         if let Some(rare) = &mut self.rare {
             rare.write_since = now;

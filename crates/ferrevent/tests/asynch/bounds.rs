@@ -1,0 +1,229 @@
+//! What is bounded, what is fair, and whose a failure is.
+
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use ferrevent::asynch::TaskError;
+use ferrevent::{Address, EventLoop, Pool};
+use futures_util::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::common::local_pair;
+use crate::everywhere::everywhere;
+
+/// A close is not ready before everything is sent.
+#[test]
+fn a_close_waits_for_the_rest() {
+    everywhere(|runtime| async move {
+        let (near, far) = local_pair();
+        let mut writer = runtime.adopt(near.into()).await?;
+        // More than the kernel takes while nobody reads.
+        let begun = runtime.timeout(Duration::from_millis(50), async {
+            loop {
+                writer.write_all(&[1; 10_000]).await?;
+            }
+        });
+        let full: Result<io::Result<()>, _> = begun.await;
+        assert!(full.is_err(), "it is never full");
+        let close = runtime.timeout(Duration::from_millis(5), writer.close());
+        assert!(close.await.is_err(), "it is ready before the rest was sent");
+        let mut reader = runtime.adopt(far.into()).await?;
+        let read = async {
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).await
+        };
+        let (read, closed) = futures_util::future::join(read, writer.close()).await;
+        assert!(read? > 0);
+        closed
+    });
+}
+
+/// A task that is always ready stops neither streams nor timers.
+#[test]
+fn a_busy_task_stops_nobody() {
+    everywhere(|runtime| async move {
+        let (near, far) = local_pair();
+        let mut one = runtime.adopt(near.into()).await?;
+        let mut other = runtime.adopt(far.into()).await?;
+        let enough = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&enough);
+        let busy = runtime.spawn(poll_fn(move |polling| {
+            if ends.load(Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+            polling.waker().wake_by_ref();
+            Poll::Pending
+        }));
+        for number in 0..3 {
+            runtime.sleep(Duration::from_micros(100)).await;
+            one.write_all(&[number]).await?;
+            one.flush().await?;
+            let mut came = [0xff];
+            other.read_exact(&mut came).await?;
+            assert_eq!(came, [number]);
+        }
+        enough.store(true, Ordering::Relaxed);
+        busy.await?;
+        Ok(())
+    });
+}
+
+/// More connections than wait to be taken: the rest waits in the kernel.
+#[test]
+fn connections_wait_for_whoever_takes_them() {
+    const MANY: usize = 100;
+    everywhere(|runtime| async move {
+        let listener = runtime.listen(&"127.0.0.1:0".parse().unwrap()).await?;
+        let address: Address = listener.local_addr().unwrap().into();
+        let mut clients = Vec::new();
+        for number in 0..MANY {
+            let mut client = runtime.connect(&address).await?;
+            client.write_all(&[number as u8]).await?;
+            client.flush().await?;
+            clients.push(client);
+        }
+        let mut seen = Vec::new();
+        for _ in 0..MANY {
+            let mut stream = listener.accept().await?;
+            let mut number = [0];
+            stream.read_exact(&mut number).await?;
+            seen.push(number[0]);
+        }
+        seen.sort_unstable();
+        assert!(seen.iter().copied().eq(0..MANY as u8));
+        drop(clients);
+        Ok(())
+    });
+}
+
+/// Panics when it is dropped.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("as it was dropped");
+    }
+}
+
+#[test]
+fn a_panic_of_a_drop_is_the_tasks_own() {
+    everywhere(|runtime| async move {
+        let held = Fragile;
+        let task = runtime.spawn(async move {
+            let _held = held;
+        });
+        let panicked = TaskError::Panicked("as it was dropped".to_owned());
+        assert_eq!(task.await, Err(panicked));
+        // One that is canceled is canceled all the same.
+        let held = Fragile;
+        let task = runtime.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        task.cancel();
+        assert_eq!(task.await, Err(TaskError::Canceled));
+        // Nobody takes this outcome.
+        runtime.spawn(async { Fragile }).detach();
+        let fine = runtime.spawn(async { 1 });
+        assert_eq!(fine.await, Ok(1));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_late_interval_leaves_out_what_it_missed() {
+    everywhere(|runtime| async move {
+        const EVERY: Duration = Duration::from_millis(5);
+        let mut interval = runtime.interval(EVERY);
+        let begun = Instant::now();
+        runtime.sleep(10 * EVERY).await;
+        // Ready at once, and then at the next whole distance only.
+        interval.tick().await;
+        interval.tick().await;
+        interval.tick().await;
+        let passed = begun.elapsed();
+        assert!(passed >= 12 * EVERY, "{passed:?}");
+        Ok(())
+    });
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Whoever gives up leaves nothing behind.
+#[test]
+fn a_future_that_is_dropped_forgets_who_waited() {
+    everywhere(|runtime| async move {
+        let (near, far) = local_pair();
+        let stream = runtime.adopt(near.into()).await?;
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut polling = Context::from_waker(&waker);
+        let mut sleep = runtime.sleep(Duration::from_secs(3600));
+        assert!(Pin::new(&mut sleep).poll(&mut polling).is_pending());
+        assert!(pin!(stream.readable()).poll(&mut polling).is_pending());
+        assert_eq!(Arc::strong_count(&woken), 4);
+        drop(sleep);
+        assert_eq!(Arc::strong_count(&woken), 3);
+        drop(stream);
+        assert_eq!(Arc::strong_count(&woken), 2);
+        runtime.sleep(Duration::from_millis(3)).await;
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        drop(far);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stop_ends_what_is_waited_for() {
+    let mut events = EventLoop::new().unwrap();
+    let remote = events.context().remote();
+    let stopped = events.block_on(async move {
+        remote.stop();
+        pending::<()>().await;
+    });
+    assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    assert_eq!(events.block_on(async { 1 }).unwrap(), 1);
+    let pool = Pool::new(2).unwrap();
+    let remote = pool.context().remote();
+    let stopped = pool.block_on(async move {
+        remote.stop();
+        pending::<()>().await;
+    });
+    assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    assert_eq!(pool.block_on(async { 1 }).unwrap(), 1);
+}
+
+/// hyper measures its time by ours.
+#[test]
+fn hyper_gives_up_on_a_slow_head() {
+    use crate::protocols::hyper_server::answer;
+    everywhere(|runtime| async move {
+        let (near, far) = local_pair();
+        let near = runtime.adopt(near.into()).await?;
+        let mut far = runtime.adopt(far.into()).await?;
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(runtime.clone());
+        http.header_read_timeout(Duration::from_millis(20));
+        let service = hyper::service::service_fn(answer);
+        let serve = runtime.spawn(async move { http.serve_connection(near, service).await });
+        far.write_all(b"GET / HTTP/1.1\r\nhost: ").await?;
+        far.flush().await?;
+        let begun = Instant::now();
+        let ended = serve.await?;
+        assert!(begun.elapsed() >= Duration::from_millis(15));
+        assert!(ended.unwrap_err().is_timeout());
+        Ok(())
+    });
+}
