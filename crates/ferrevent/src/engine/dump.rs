@@ -63,9 +63,6 @@ impl<S, O> Engine<S, O> {
                     None => writeln!(text, "timer, not armed"),
                 },
                 Entry::Watch(watch) => writeln!(text, "watch, {}", watch.describe()),
-                Entry::Descriptor(descriptor) => {
-                    writeln!(text, "descriptor, {}", descriptor.describe())
-                }
                 Entry::User(user) => writeln!(
                     text,
                     "user event{}",
@@ -73,6 +70,7 @@ impl<S, O> Engine<S, O> {
                 ),
             };
         }
+        text.push_str(&self.watches.describe());
         let waiting: usize = self
             .queues
             .iter()

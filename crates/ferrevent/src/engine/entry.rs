@@ -11,7 +11,7 @@ use socket2::SockAddr;
 
 use super::accept::Listener;
 use super::limits::{Limited, Limits};
-use super::watch::{Descriptor, Watch};
+use super::watch::Watch;
 use super::{TURN_BYTES, TURN_OPS};
 use crate::rate::Change;
 
@@ -31,8 +31,6 @@ pub(super) enum Entry<S, O> {
     Timer(Box<Timer<O>>),
     /// A registration of interest in a descriptor.
     Watch(Box<Watch<O>>),
-    /// The descriptor itself, shared by its registrations.
-    Descriptor(Box<Descriptor>),
     /// An event that only its owner raises.
     User(Box<User<O>>),
 }
@@ -45,7 +43,6 @@ impl<S, O> Entry<S, O> {
             Entry::Timer(timer) => timer.priority,
             Entry::Watch(watch) => watch.priority,
             Entry::User(user) => user.priority,
-            Entry::Descriptor(_) => Priority(0),
         }
     }
 }
@@ -55,7 +52,7 @@ impl<S, O> Entry<S, O> {
     #[inline]
     pub(super) fn is_out(&self) -> bool {
         match self {
-            Entry::Stream(_) | Entry::Descriptor(_) => false,
+            Entry::Stream(_) => false,
             Entry::Listener(listener) => listener.owner.is_none(),
             Entry::Timer(timer) => timer.owner.is_none(),
             Entry::Watch(watch) => watch.owner.is_none(),
@@ -70,7 +67,6 @@ impl<S, O> Entry<S, O> {
             Entry::Timer(timer) => timer.priority = priority,
             Entry::Watch(watch) => watch.priority = priority,
             Entry::User(user) => user.priority = priority,
-            Entry::Descriptor(_) => {}
         }
     }
 }

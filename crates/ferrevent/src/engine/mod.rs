@@ -12,6 +12,7 @@
 mod accept;
 mod allowance;
 mod connect;
+mod descriptors;
 mod dump;
 mod entry;
 mod limits;
@@ -93,7 +94,7 @@ pub struct Engine<S, O> {
     spent: Vec<Token>,
     /// Work for what is out of the table, and what it waits for.
     blocked: Vec<(Token, Work)>,
-    watches: watch::Descriptors,
+    watches: descriptors::Descriptors,
     /// The rate limits of its streams.
     limits: Arc<Limits>,
     limits_timer: limits::LimitsTimer,
@@ -145,7 +146,7 @@ impl<S, O> Engine<S, O> {
             starved: Vec::new(),
             spent: Vec::new(),
             blocked: Vec::new(),
-            watches: watch::Descriptors::default(),
+            watches: descriptors::Descriptors::default(),
             limits,
             limits_timer: None,
             now,

@@ -11,6 +11,9 @@ pub(super) struct Table<T> {
     used: usize,
 }
 
+/// Generations end before the bit that marks keys of other things.
+const GENERATIONS: u32 = u32::MAX >> 1;
+
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
@@ -122,7 +125,7 @@ impl<T> Table<T> {
         let (index, _) = split(key);
         let free = self.free;
         let slot = self.slot_mut(key)?;
-        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.generation = (slot.generation.wrapping_add(1) & GENERATIONS).max(1);
         let content = std::mem::replace(&mut slot.content, Content::Free(free));
         self.free = Some(index);
         self.used -= 1;
@@ -143,6 +146,12 @@ impl<T> Table<T> {
             })
     }
 
+    /// The key of the entry in a place.
+    pub(super) fn key_of(&self, place: u32) -> Option<Token> {
+        let slot = self.slots.get(place as usize)?;
+        Some(token(place, slot.generation))
+    }
+
     fn slot_mut(&mut self, key: Token) -> Option<&mut Slot<T>> {
         let (index, generation) = split(key);
         self.slots
@@ -153,6 +162,11 @@ impl<T> Table<T> {
 
 fn token(index: u32, generation: u32) -> Token {
     Token(u64::from(generation) << 32 | u64::from(index))
+}
+
+/// The place that a key tells of.
+pub(super) fn place_of(token: Token) -> u32 {
+    split(token).0
 }
 
 fn split(token: Token) -> (u32, u32) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ferrevent_core::timer::Tick;
 use ferrevent_os::{Accepted, Backend, Event, PortKind, Readiness, Token, Waiter, What};
 
+use super::descriptors::is_descriptor;
 use super::entry::{Entry, Timer, User};
 use super::limits::LIMITS;
 use super::{Engine, Priority, Run, Work};
@@ -368,7 +369,7 @@ impl<S, O> Engine<S, O> {
     /// The queue of something's priority; with several, none while it is out.
     fn queue_of(&mut self, token: Token) -> Option<&mut VecDeque<Work>> {
         let last = self.queues.len() - 1;
-        let priority = if last == 0 {
+        let priority = if last == 0 || is_descriptor(token) {
             0
         } else {
             usize::from(self.table.get_mut(token)?.priority().0).min(last)
@@ -403,10 +404,12 @@ impl<S, O> Engine<S, O> {
     }
 
     fn hear(&mut self, token: Token, what: What) -> Option<Happening<S>> {
+        if is_descriptor(token) {
+            return self.hear_descriptor(token, what);
+        }
         match self.table.get_mut(token)? {
             Entry::Stream(_) => self.start(token, Some(what)),
             Entry::Listener(_) => self.hear_listener(token, what),
-            Entry::Descriptor(_) => self.hear_descriptor(token, what),
             _ => None,
         }
     }
@@ -420,7 +423,7 @@ impl<S, O> Engine<S, O> {
             Entry::Listener(_) => self.go_on_accepting(token),
             Entry::Watch(_) => self.run_watch(token),
             Entry::User(user) => std::mem::take(&mut user.raised).then_some(Happening::User(token)),
-            Entry::Timer(_) | Entry::Descriptor(_) => None,
+            Entry::Timer(_) => None,
         }
     }
 
@@ -439,7 +442,7 @@ impl<S, O> Engine<S, O> {
             }
             Entry::Listener(_) => self.go_on_accepting(token),
             Entry::Watch(_) => self.run_watch(token),
-            Entry::User(_) | Entry::Descriptor(_) => None,
+            Entry::User(_) => None,
         }
     }
 }
@@ -619,7 +622,7 @@ impl<S, O> Engine<S, O> {
             Entry::Timer(timer) => timer.owner.as_ref(),
             Entry::Watch(watch) => watch.owner.as_ref(),
             Entry::User(user) => user.owner.as_ref(),
-            Entry::Stream(_) | Entry::Descriptor(_) => None,
+            Entry::Stream(_) => None,
         }
     }
 
@@ -644,7 +647,7 @@ impl<S, O> Engine<S, O> {
             Entry::Timer(timer) => timer.owner.take(),
             Entry::Watch(watch) => watch.owner.take(),
             Entry::User(user) => user.owner.take(),
-            Entry::Stream(_) | Entry::Descriptor(_) => None,
+            Entry::Stream(_) => None,
         }
     }
 
@@ -692,7 +695,7 @@ impl<S, O> Engine<S, O> {
     /// ```
     pub fn remove(&mut self, token: Token) -> Option<Removed<O>> {
         match self.table.get_mut(token) {
-            None | Some(Entry::Stream(_) | Entry::Descriptor(_)) => return None,
+            None | Some(Entry::Stream(_)) => return None,
             Some(Entry::Watch(_)) => return self.remove_watch(token),
             Some(Entry::Timer(timer)) => {
                 if let Some(id) = timer.armed {
@@ -711,7 +714,7 @@ impl<S, O> Engine<S, O> {
             }
             Entry::Timer(timer) => timer.owner,
             Entry::User(user) => user.owner,
-            Entry::Stream(_) | Entry::Watch(_) | Entry::Descriptor(_) => None,
+            Entry::Stream(_) | Entry::Watch(_) => None,
         }))
     }
 }

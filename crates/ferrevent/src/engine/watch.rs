@@ -2,8 +2,6 @@
 //! registrations may share one; the kernel knows their union.
 
 use ferrevent_os::sys::fd::{AsRawFd, BorrowedFd, RawFd};
-#[cfg(windows)]
-use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -11,92 +9,9 @@ use std::time::Duration;
 use ferrevent_core::timer::TimerId;
 use ferrevent_os::{Readiness, Token, What};
 
+use super::descriptors::NOBODY;
 use super::entry::Entry;
-use super::{Engine, Happening, Priority, Removed, Work, table_full};
-
-/// No entry of the table: its keys begin at a generation of 1.
-const NONE: Token = Token(0);
-
-fn some(token: Token) -> Option<Token> {
-    Some(token).filter(|token| *token != NONE)
-}
-
-/// Which descriptors are watched, and by which entry of the table. The kernel
-/// gives out small numbers: they are places here, where they are.
-#[derive(Debug, Default)]
-pub(super) struct Descriptors {
-    #[cfg(unix)]
-    places: Vec<Token>,
-    #[cfg(windows)]
-    places: HashMap<RawFd, Token>,
-}
-
-#[cfg(unix)]
-impl Descriptors {
-    fn get(&self, fd: RawFd) -> Option<Token> {
-        self.places
-            .get(usize::try_from(fd).ok()?)
-            .copied()
-            .and_then(some)
-    }
-
-    fn insert(&mut self, fd: RawFd, token: Token) {
-        let Ok(place) = usize::try_from(fd) else {
-            return;
-        };
-        if place >= self.places.len() {
-            self.places.resize(place + 1, NONE);
-        }
-        self.places[place] = token;
-    }
-
-    fn remove(&mut self, fd: RawFd) {
-        if let Ok(place) = usize::try_from(fd)
-            && let Some(entry) = self.places.get_mut(place)
-        {
-            *entry = NONE;
-        }
-    }
-
-    fn numbers(&self) -> Vec<RawFd> {
-        let watched = self.places.iter().enumerate();
-        watched
-            .filter(|(_, entry)| **entry != NONE)
-            .filter_map(|(place, _)| RawFd::try_from(place).ok())
-            .collect()
-    }
-}
-
-#[cfg(windows)]
-impl Descriptors {
-    fn get(&self, fd: RawFd) -> Option<Token> {
-        self.places.get(&fd).copied()
-    }
-
-    fn insert(&mut self, fd: RawFd, token: Token) {
-        self.places.insert(fd, token);
-    }
-
-    fn remove(&mut self, fd: RawFd) {
-        self.places.remove(&fd);
-    }
-
-    fn numbers(&self) -> Vec<RawFd> {
-        let mut numbers: Vec<RawFd> = self.places.keys().copied().collect();
-        numbers.sort_unstable();
-        numbers
-    }
-}
-
-/// A watched descriptor.
-#[derive(Debug)]
-pub(super) struct Descriptor {
-    fd: RawFd,
-    edge: bool,
-    interest: Readiness,
-    /// The first of its registrations; each knows the next.
-    first: Token,
-}
+use super::{Engine, Happening, Priority, Removed, Work, table, table_full};
 
 /// One registration of interest in a descriptor.
 #[derive(Debug)]
@@ -104,9 +19,10 @@ pub(super) struct Watch<O> {
     pub(super) owner: Option<O>,
     pub(super) timer: Option<TimerId>,
     timeout: Option<Micros>,
-    descriptor: Token,
-    /// The one of the same descriptor that was added after it.
-    next: Token,
+    /// The places of its descriptor, and of the registration of the same that
+    /// was added after it.
+    descriptor: u32,
+    next: u32,
     pub(super) priority: Priority,
     pub(super) due: bool,
     interest: Readiness,
@@ -132,22 +48,11 @@ impl Micros {
     }
 }
 
-impl Descriptor {
-    pub(super) fn describe(&self) -> String {
-        format!(
-            "number {}, asked for {:?}{}",
-            self.fd,
-            self.interest,
-            if self.edge { " at edges" } else { "" },
-        )
-    }
-}
-
 impl<O> Watch<O> {
     pub(super) fn describe(&self) -> String {
         format!(
-            "of {:#x}, {:?}{}{}",
-            self.descriptor.0,
+            "of descriptor {}, {:?}{}{}",
+            self.descriptor,
             self.interest,
             if self.persistent { "" } else { ", once" },
             if self.armed { "" } else { ", not armed" },
@@ -278,9 +183,9 @@ impl<S, O> Engine<S, O> {
             return Err(Refusal { error, owner });
         }
         let raw = fd.as_raw_fd();
-        let descriptor = match self.descriptor_of(raw) {
-            Ok(descriptor) => descriptor,
-            Err(error) => return Err(Refusal { error, owner }),
+        let Some(descriptor) = self.watches.place_for(raw) else {
+            let error = io::ErrorKind::InvalidInput.into();
+            return Err(Refusal { error, owner });
         };
         let mut owner = Some(owner);
         let token = self.table.insert_with(|_| {
@@ -289,7 +194,7 @@ impl<S, O> Engine<S, O> {
                 timer: None,
                 timeout: registration.timeout.map(Micros::new),
                 descriptor,
-                next: NONE,
+                next: NOBODY,
                 priority: registration.priority,
                 due: false,
                 interest: registration.interest,
@@ -299,15 +204,18 @@ impl<S, O> Engine<S, O> {
                 pending: Readiness::NONE,
             }))
         });
-        let mut outcome = Err(table_full());
-        if let Some(token) = token {
-            self.link(descriptor, token);
-            outcome = self.arm_watch(token).map(|()| token);
-            if outcome.is_err()
-                && let Some(removed) = self.remove_watch(token)
-            {
-                owner = removed.0;
+        let outcome = match token {
+            Some(token) => {
+                self.link(descriptor, token);
+                self.arm_watch(token).map(|()| token)
             }
+            None => Err(table_full()),
+        };
+        if outcome.is_err()
+            && let Some(token) = token
+            && let Some(removed) = self.remove_watch(token)
+        {
+            owner = removed.0;
         }
         match (outcome, owner) {
             (Err(error), Some(owner)) => Err(Refusal { error, owner }),
@@ -369,7 +277,7 @@ impl<S, O> Engine<S, O> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn watches_of(&mut self, fd: RawFd) -> Vec<Token> {
-        let mut next = self.watches.get(fd).and_then(|it| self.first_watch(it));
+        let mut next = self.watches.find(fd).and_then(|it| self.first_watch(it));
         let mut all = Vec::new();
         while let Some(token) = next {
             all.push(token);
@@ -399,25 +307,32 @@ impl<S, O> Engine<S, O> {
         self.watches.numbers()
     }
 
-    fn first_watch(&mut self, descriptor: Token) -> Option<Token> {
-        match self.table.get_mut(descriptor) {
-            Some(Entry::Descriptor(entry)) => some(entry.first),
-            _ => None,
-        }
+    fn first_watch(&mut self, descriptor: u32) -> Option<Token> {
+        let first = self.watches.at(descriptor)?.first;
+        self.watch_at(first)
     }
 
     fn next_watch(&mut self, watch: Token) -> Option<Token> {
-        match self.table.get_mut(watch) {
-            Some(Entry::Watch(watch)) => some(watch.next),
-            _ => None,
+        let next = match self.table.get_mut(watch) {
+            Some(Entry::Watch(watch)) => watch.next,
+            _ => NOBODY,
+        };
+        self.watch_at(next)
+    }
+
+    fn watch_at(&self, place: u32) -> Option<Token> {
+        if place == NOBODY {
+            return None;
         }
+        self.table.key_of(place)
     }
 
     /// Puts a registration behind those its descriptor has.
-    fn link(&mut self, descriptor: Token, watch: Token) {
+    fn link(&mut self, descriptor: u32, watch: Token) {
+        let place = table::place_of(watch);
         let Some(mut last) = self.first_watch(descriptor) else {
-            if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor) {
-                entry.first = watch;
+            if let Some(descriptor) = self.watches.at(descriptor) {
+                descriptor.first = place;
             }
             return;
         };
@@ -425,27 +340,28 @@ impl<S, O> Engine<S, O> {
             last = next;
         }
         if let Some(Entry::Watch(last)) = self.table.get_mut(last) {
-            last.next = watch;
+            last.next = place;
         }
     }
 
     /// Takes one out that was before `next`.
-    fn unlink(&mut self, descriptor: Token, watch: Token, next: Token) {
-        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(descriptor)
-            && entry.first == watch
-        {
+    fn unlink(&mut self, descriptor: u32, watch: Token, next: u32) {
+        let place = table::place_of(watch);
+        let Some(entry) = self.watches.at(descriptor) else {
+            return;
+        };
+        if entry.first == place {
             entry.first = next;
             return;
         }
         let mut at = self.first_watch(descriptor);
-        while let Some(token) = at {
-            at = self.next_watch(token);
-            if at == Some(watch)
-                && let Some(Entry::Watch(before)) = self.table.get_mut(token)
-            {
+        while let Some(Entry::Watch(before)) = at.and_then(|it| self.table.get_mut(it)) {
+            if before.next == place {
                 before.next = next;
                 return;
             }
+            let next = before.next;
+            at = self.watch_at(next);
         }
     }
 
@@ -468,9 +384,8 @@ impl<S, O> Engine<S, O> {
         let What::Ready(ready) = what else {
             return None;
         };
-        let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
-            return None;
-        };
+        let place = self.watches.place_of(token)?;
+        let entry = self.watches.at(place)?;
         // Gone meanwhile, it needs not be told again.
         let _ = self
             .backend
@@ -479,7 +394,7 @@ impl<S, O> Engine<S, O> {
         if ready.any(Readiness::ERROR) {
             meant = meant.with(Readiness::READ).with(Readiness::WRITE);
         }
-        let first = some(entry.first)?;
+        let first = self.first_watch(place)?;
         // One registration is told at once, several by way of their queues.
         if self.next_watch(first).is_none() {
             let only = first;
@@ -555,40 +470,23 @@ impl<S, O> Engine<S, O> {
         }
     }
 
-    fn descriptor_of(&mut self, fd: RawFd) -> io::Result<Token> {
-        if let Some(token) = self.watches.get(fd) {
-            return Ok(token);
-        }
-        let token = self
-            .table
-            .insert_with(|_| {
-                Entry::Descriptor(Box::new(Descriptor {
-                    fd,
-                    edge: false,
-                    interest: Readiness::NONE,
-                    first: NONE,
-                }))
-            })
-            .ok_or_else(table_full)?;
-        self.watches.insert(fd, token);
-        Ok(token)
-    }
-
     /// Tells the kernel the union of what the registrations want; forgets a
     /// descriptor that has none left.
-    fn update_descriptor(&mut self, token: Token) -> io::Result<()> {
-        let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) else {
+    fn update_descriptor(&mut self, place: u32) -> io::Result<()> {
+        let token = self.watches.key_of(place);
+        let Some(entry) = self.watches.at(place) else {
             return Ok(());
         };
         let (fd, armed_edge, armed) = (entry.fd, entry.edge, entry.interest);
         let (mut wanted, mut edge) = (Readiness::NONE, true);
-        let mut next = entry.first;
-        while let Some(Entry::Watch(watch)) = self.table.get_mut(next) {
-            next = watch.next;
+        let mut next = self.first_watch(place);
+        while let Some(Entry::Watch(watch)) = next.and_then(|it| self.table.get_mut(it)) {
             if watch.armed {
                 wanted = wanted.with(watch.interest);
                 edge &= watch.edge;
             }
+            let after = watch.next;
+            next = self.watch_at(after);
         }
         let outcome = if wanted == armed && (edge == armed_edge || wanted.is_none()) {
             Ok(())
@@ -605,14 +503,13 @@ impl<S, O> Engine<S, O> {
                 outcome => outcome,
             }
         };
-        if let Some(Entry::Descriptor(entry)) = self.table.get_mut(token) {
+        if let Some(entry) = self.watches.at(place) {
             if outcome.is_ok() || wanted.is_none() {
                 entry.interest = wanted;
                 entry.edge = edge;
             }
-            if entry.first == NONE {
-                self.table.remove(token);
-                self.watches.remove(fd);
+            if entry.first == NOBODY {
+                self.watches.forget(place);
             }
         }
         outcome
@@ -621,8 +518,12 @@ impl<S, O> Engine<S, O> {
     /// Gives every watched descriptor to a new backend.
     pub(super) fn rewatch_all(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for (token, entry) in self.table.iter_mut() {
-            if let Entry::Descriptor(entry) = entry
+        for fd in self.watches.numbers() {
+            let Some(place) = self.watches.find(fd) else {
+                continue;
+            };
+            let token = self.watches.key_of(place);
+            if let Some(entry) = self.watches.at(place)
                 && !entry.interest.is_none()
                 && let Err(error) = self
                     .backend
