@@ -58,6 +58,15 @@ fn listeners() {
 }
 
 #[test]
+fn threads_that_share_bufferevents() {
+    // Again and again in a full run.
+    let full = std::env::var_os("FERREVENT_CASES").is_some();
+    for _ in 0..if full { 50 } else { 2 } {
+        same_on_both("sharing", &[], &[]);
+    }
+}
+
+#[test]
 fn random_operations_on_bufferevents() {
     // A million of them in a full run.
     let full = std::env::var_os("FERREVENT_CASES").is_some();
@@ -121,6 +130,7 @@ fn memory_is_used_well() {
         ("pairs", &[]),
         ("listener", &[]),
         ("bufferevents", &["99", "1000"]),
+        ("sharing", &[]),
     ] {
         let mut command = on(Library::Ours, "valgrind");
         command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);
