@@ -10,6 +10,7 @@ use ferrevent_core::timer::Tick;
 use libc::timeval;
 
 use super::base::Inner;
+use super::queue::Queue;
 use super::{Ev, Held, closure, flag, what};
 use crate::{debug, log, thread, time};
 
@@ -189,11 +190,10 @@ impl Inner {
 
     #[inline]
     fn enqueue(&mut self, ev: Ev) {
-        let last = self.active.len() - 1;
         ev.set_flags(ev.flags() | flag::ACTIVE);
         self.counts.add(ev);
         self.counts.activate();
-        self.active[usize::from(ev.priority()).min(last)].push(ev);
+        self.queue_of(ev).push(ev);
     }
 
     #[inline]
@@ -203,10 +203,26 @@ impl Inner {
         if ev.is(flag::ACTIVE_LATER) {
             self.later.remove(ev);
         } else {
-            let last = self.active.len() - 1;
-            self.active[usize::from(ev.priority()).min(last)].remove(ev);
+            self.queue_of(ev).remove(ev);
         }
         ev.set_flags(ev.flags() & !(flag::ACTIVE | flag::ACTIVE_LATER));
+    }
+
+    /// Has the event's callback called in this turn, before any other of its
+    /// priority.
+    pub(super) fn activate_first(&mut self, ev: Ev, result: c_short) {
+        self.activate(ev, result, 1);
+        if ev.is(flag::ACTIVE) {
+            let queue = self.queue_of(ev);
+            queue.remove(ev);
+            queue.push_first(ev);
+        }
+    }
+
+    #[inline]
+    fn queue_of(&mut self, ev: Ev) -> &mut Queue {
+        let last = self.active.len() - 1;
+        &mut self.active[usize::from(ev.priority()).min(last)]
     }
 
     /// Has the event's callback called in the next turn.

@@ -113,8 +113,8 @@ impl Ev {
     }
 
     /// Has its callback called without asking the kernel, unless it is to be
-    /// called anyway: in this turn, or in the next if this is the turn that is
-    /// named.
+    /// called anyway: next, while the memory it works on is in the processor's
+    /// cache; or in the next turn if this is the turn that is named.
     pub(crate) fn attempt(self, result: c_short, not_in: u32) {
         let Some(base) = self.base() else { return };
         let mut held = base.hold();
@@ -124,7 +124,7 @@ impl Ev {
         if held.turn == not_in {
             held.put_off(self, result);
         } else {
-            held.activate(self, result, 1);
+            held.activate_first(self, result);
         }
     }
 

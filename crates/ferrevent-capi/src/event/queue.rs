@@ -25,6 +25,18 @@ impl Queue {
         self.last = Some(ev);
     }
 
+    /// Before all others.
+    #[inline]
+    pub(super) fn push_first(&mut self, ev: Ev) {
+        ev.set_next(self.first);
+        ev.set_previous(None);
+        match self.first {
+            Some(first) => first.set_previous(Some(ev)),
+            None => self.last = Some(ev),
+        }
+        self.first = Some(ev);
+    }
+
     #[inline]
     pub(super) fn remove(&mut self, ev: Ev) {
         let (previous, next) = (ev.previous(), ev.next());
