@@ -355,6 +355,33 @@ pub fn set_nodelay(fd: &impl AsFd, on: bool) -> io::Result<()> {
     SockRef::from(fd).set_tcp_nodelay(on)
 }
 
+/// Lets no more than so many bytes wait unsent in the kernel
+/// (`TCP_NOTSENT_LOWAT`, tcp(7)): what is written later goes no later, and can
+/// still be put into another order here. `u32::MAX` is no limit.
+///
+/// # Errors
+/// Those of setsockopt(2); `Unsupported` where the system has no such option.
+///
+/// ```
+/// # use ferrevent_os::socket;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let set = socket::set_notsent_lowat(&listener, 65_536);
+/// assert!(set.is_ok() || cfg!(not(target_os = "linux")));
+/// # std::io::Result::Ok(())
+/// ```
+pub fn set_notsent_lowat(fd: &impl AsFd, bytes: u32) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return SockRef::from(fd).set_tcp_notsent_lowat(bytes);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, bytes);
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system does not limit what waits unsent in a socket",
+        ))
+    }
+}
+
 /// The IP address of the other end, if it has one.
 ///
 /// ```

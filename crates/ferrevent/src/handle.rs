@@ -308,6 +308,20 @@ impl Handle {
         self.command(Command::Configure(Box::new(config)))
     }
 
+    /// As [`Stream::set_notsent_lowat`](crate::Stream::set_notsent_lowat).
+    /// Returns false when the stream is no more; what the system refuses is
+    /// not told.
+    ///
+    /// ```
+    /// # use ferrevent::Handle;
+    /// fn hold_back(handle: &Handle) -> bool {
+    ///     handle.set_notsent_lowat(16_384)
+    /// }
+    /// ```
+    pub fn set_notsent_lowat(&self, bytes: u32) -> bool {
+        self.command(Command::NotsentLowat(bytes))
+    }
+
     /// Joins this stream and another one of the same loop: what one receives
     /// the other sends, within the watermarks of both, and ends are passed
     /// on. Both are told of nothing but their close from then on. Returns

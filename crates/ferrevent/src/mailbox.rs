@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Nudge,
     AddFilter(Box<dyn Filter>),
     Limit(Box<(Change, Arc<Limits>)>),
+    NotsentLowat(u32),
 }
 
 pub(crate) struct Mailbox {

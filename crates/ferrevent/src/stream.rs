@@ -389,6 +389,25 @@ impl<'a> Stream<'a> {
         self.with_port(|port| socket::set_nodelay(port, on))
     }
 
+    /// Lets no more than so many bytes wait unsent in the kernel
+    /// (`TCP_NOTSENT_LOWAT`, tcp(7)). `u32::MAX` is no limit.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2); `NotConnected` before there is a descriptor,
+    /// `Unsupported` where the system has no such option.
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// # let mut events = EventLoop::new()?;
+    /// events.listen("127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| {
+    ///     let _ = stream.set_notsent_lowat(16_384);
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_notsent_lowat(&self, bytes: u32) -> io::Result<()> {
+        self.with_port(|port| socket::set_notsent_lowat(port, bytes))
+    }
+
     /// A handle to this stream.
     ///
     /// ```

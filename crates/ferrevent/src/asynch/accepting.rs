@@ -14,8 +14,7 @@ use futures_core::Stream as Connections;
 use super::cell::Cell;
 use super::hub::{Hub, again, gone};
 use super::{AsyncStream, lock};
-use crate::ListenerId;
-use crate::host::Context;
+use crate::{ListenerId, Stream};
 
 /// What a listener accepts, as connections that a task takes one at a time.
 /// It is a [`Stream`](futures_core::Stream) of them too. While 64 wait to be
@@ -45,11 +44,15 @@ pub(super) struct Accepting {
     state: Mutex<Waiting>,
 }
 
+/// What is done with every connection before anything else.
+type Prepare = Arc<dyn Fn(&mut Stream<'_>) + Send + Sync>;
+
 #[derive(Default)]
 struct Waiting {
     came: VecDeque<AsyncStream>,
     wakers: Vec<Waker>,
     id: Option<ListenerId>,
+    prepare: Option<Prepare>,
     paused: bool,
     closed: bool,
     /// Why it is at its end.
@@ -86,7 +89,12 @@ impl Accepting {
     }
 
     /// A connection is open.
-    pub(super) fn came(self: &Arc<Self>, context: &mut Context<'_>, cell: Arc<Cell>) {
+    pub(super) fn came(self: &Arc<Self>, stream: &mut Stream<'_>, cell: Arc<Cell>) {
+        let prepare = lock(&self.state).prepare.clone();
+        if let Some(prepare) = prepare {
+            prepare(stream);
+        }
+        let context = stream.context();
         let stream = AsyncStream::new(cell);
         let (wakers, pause, refused) = {
             let mut state = lock(&self.state);
@@ -177,6 +185,31 @@ impl Listener {
     /// ```
     pub async fn accept(&self) -> io::Result<AsyncStream> {
         poll_fn(|polling| self.of.poll_accept(polling)).await
+    }
+
+    /// Has this done with every connection that comes from now on, before it
+    /// is given out and before any of its bytes are received; where it began
+    /// with filters, when they are open. It comes to join a group of rate
+    /// limits, say, or to set options of the socket. What panics in it ends the
+    /// connection.
+    ///
+    /// ```
+    /// # use ferrevent::RateGroup;
+    /// # use ferrevent::asynch::Listener;
+    /// use ferrevent::limit::Share;
+    ///
+    /// fn limit(listener: &Listener, guests: RateGroup) {
+    ///     listener.prepare(move |stream| {
+    ///         if stream.join(&guests, Share::default()).is_err() {
+    ///             stream.close();
+    ///         }
+    ///     });
+    /// }
+    /// ```
+    pub fn prepare(&self, work: impl Fn(&mut Stream<'_>) + Send + Sync + 'static) {
+        let new: Prepare = Arc::new(work);
+        let old = lock(&self.of.state).prepare.replace(new);
+        drop(old);
     }
 
     /// Where it listens: with the port that the system chose; none for a unix

@@ -1,12 +1,16 @@
 //! Work that blocks, on threads of its own.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context as Polling, Poll};
 use std::time::Duration;
 
-use super::ask::question;
+use super::ask::{Answer, question};
 use super::hub::{Hub, gone};
 use super::task::TaskError;
 use super::{Runtime, lock};
@@ -100,10 +104,9 @@ impl Threads {
 }
 
 impl Runtime {
-    /// Does work that blocks on another thread: at most 128 for each runtime,
-    /// and the rest waits. When the future is dropped before the work has
-    /// begun or while it goes on, it is done all the same, and its outcome is
-    /// dropped.
+    /// Does work that blocks on another thread, and begins at once: at most
+    /// 128 such threads for each runtime, and the rest waits. It is done
+    /// whether anybody waits for its outcome or not.
     ///
     /// # Errors
     /// [`TaskError::Panicked`] when it panicked, [`TaskError::Canceled`] when
@@ -118,22 +121,52 @@ impl Runtime {
     /// assert_eq!(sum, Ok(500_500));
     /// # std::io::Result::Ok(())
     /// ```
-    pub async fn spawn_blocking<T: Send + 'static>(
+    pub fn spawn_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, TaskError> {
+    ) -> BlockingTask<T> {
         let (answering, answer) = question();
         let work = Box::new(move || {
             let outcome = catch_unwind(AssertUnwindSafe(work));
             answering.answer(outcome.map_err(|payload| panic_message(&*payload)));
         });
         let hub = self.hub();
-        if hub.blocking.run(hub, work).is_err() {
-            return Err(TaskError::Canceled);
-        }
-        match answer.await {
-            Some(outcome) => outcome.map_err(TaskError::Panicked),
-            None => Err(TaskError::Canceled),
-        }
+        // What was refused is dropped, and there is no answer.
+        let _ = hub.blocking.run(hub, work);
+        BlockingTask { answer }
+    }
+}
+
+/// What work on another thread comes to. Dropped, the work goes on. Awaiting
+/// it is cancel-safe.
+///
+/// ```
+/// # let mut events = ferrevent::EventLoop::new()?;
+/// # let runtime = events.runtime();
+/// let reading = runtime.spawn_blocking(|| std::fs::read("/etc/hostname"));
+/// let name = events.block_on(reading)?;
+/// # drop(name);
+/// # std::io::Result::Ok(())
+/// ```
+pub struct BlockingTask<T> {
+    answer: Answer<Result<T, String>>,
+}
+
+impl<T> Future for BlockingTask<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer)
+            .poll(polling)
+            .map(|answer| match answer {
+                Some(outcome) => outcome.map_err(TaskError::Panicked),
+                None => Err(TaskError::Canceled),
+            })
+    }
+}
+
+impl<T> fmt::Debug for BlockingTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlockingTask")
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as Polling, Poll, Waker};
 
 use ferrevent_core::buffer::Buffer;
+use ferrevent_core::filter::Filter;
 use ferrevent_os::Token;
 
 use super::accepting::Accepting;
@@ -69,6 +70,8 @@ const DROPPED: u16 = 1 << 8;
 const PUSH: u16 = 1 << 9;
 /// The stream was asked to tell of what it has sent.
 const TELLS: u16 = 1 << 10;
+/// A filter that was put on it is not open yet.
+const OPENING: u16 = 1 << 11;
 
 /// Where a write waits usually.
 const HIGH: usize = StreamConfig::DEFAULT.output.high;
@@ -431,6 +434,45 @@ impl Cell {
         self.poll_flush(polling, true)
     }
 
+    /// Puts a filter on the stream, in a callback of it: what was not read yet
+    /// comes through it, what was written before goes below it.
+    pub(super) fn add_filter(
+        &self,
+        stream: &mut Stream<'_>,
+        filter: Box<dyn Filter>,
+    ) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        // Refused only where the sending side has ended; and so is the filter.
+        let _ = stream.output().append_buffer(&mut state.output);
+        // Neither end is frozen here.
+        let _ = state.input.append_buffer(stream.input());
+        let _ = stream.input().append_buffer(&mut state.input);
+        state.flags &= !MORE;
+        let added = stream.add_filter(filter);
+        if added.is_err() {
+            state.receive(stream);
+        } else if stream.machine.is_opening() {
+            state.flags |= OPENING;
+        }
+        added.map_err(|error| io::Error::new(io::ErrorKind::BrokenPipe, error))
+    }
+
+    /// Waits until the filters that were put on it are open.
+    pub(super) fn poll_filtered(&self, polling: &Polling<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = state.failure() {
+            return Poll::Ready(Err(failure));
+        }
+        if state.has(CLOSED) {
+            return Poll::Ready(Err(closed()));
+        }
+        if !state.has(OPENING) {
+            return Poll::Ready(Ok(()));
+        }
+        remember(&mut state.reader, polling.waker());
+        Poll::Pending
+    }
+
     /// Has something done with the stream; false when it is over.
     pub(super) fn call(&self, call: Call) -> bool {
         self.with(|state| {
@@ -533,6 +575,20 @@ impl Bridge {
         }
     }
 
+    /// It is open, or open again: whoever waited for that goes on.
+    fn rise(&mut self, stream: &mut Stream<'_>, note: impl FnOnce(&mut State)) {
+        let mut waited = None;
+        self.attend(stream, |state| {
+            note(state);
+            waited = state.reader.take();
+        });
+        if waited.is_some() {
+            let hub = Arc::clone(&self.cell.hub);
+            here::work(&hub, stream.context(), || wake(waited));
+            self.attend(stream, |_| ());
+        }
+    }
+
     fn over(&mut self, stream: &mut Stream<'_>, reason: &CloseReason) {
         {
             let mut state = lock(&self.cell.state);
@@ -552,20 +608,17 @@ impl Handler for Bridge {
         if let Some(accepting) = self.accepting.take() {
             lock(&self.cell.state).set_token(token);
             let cell = Arc::clone(&self.cell);
-            accepting.came(stream.context(), cell);
+            accepting.came(stream, cell);
         }
-        let mut opened = None;
-        self.attend(stream, |state| {
+        self.rise(stream, |state| {
             state.set_token(token);
             state.set_high(high);
             state.flags |= OPEN;
-            opened = state.reader.take();
         });
-        if opened.is_some() {
-            let hub = Arc::clone(&self.cell.hub);
-            here::work(&hub, stream.context(), || wake(opened));
-            self.attend(stream, |_| ());
-        }
+    }
+
+    fn upgraded(&mut self, stream: &mut Stream<'_>) {
+        self.rise(stream, |state| state.flags &= !OPENING);
     }
 
     fn readable(&mut self, stream: &mut Stream<'_>) {

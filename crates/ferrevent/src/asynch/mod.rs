@@ -64,6 +64,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 pub use accepting::Listener;
+pub use blocking::BlockingTask;
 pub(crate) use here::{Runnable, run};
 pub(crate) use hub::Hub;
 pub use local::LocalTask;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll};
 
 use ferrevent_core::buffer::Buffer;
+use ferrevent_core::filter::Filter;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::ask::question;
@@ -86,6 +87,30 @@ impl AsyncStream {
             return Err(over());
         }
         answer.await.ok_or_else(over)
+    }
+
+    /// Puts a filter on the stream, as [`Stream::add_filter`]: what was not
+    /// read yet comes through it, what was written before goes below it. It is
+    /// ready once the filter is open. Dropped before that, the filter is there
+    /// all the same.
+    ///
+    /// # Errors
+    /// `BrokenPipe` when one of the stream's sides has ended; why the filter
+    /// did not open.
+    ///
+    /// ```
+    /// # use ferrevent::{Filter, asynch::AsyncStream};
+    /// # use futures_util::io::AsyncWriteExt;
+    /// async fn upgrade(stream: &mut AsyncStream, filter: Box<dyn Filter>) -> std::io::Result<()> {
+    ///     stream.write_all(b"filtered from here on\r\n").await?;
+    ///     stream.add_filter(filter).await
+    /// }
+    /// ```
+    pub async fn add_filter(&mut self, filter: Box<dyn Filter>) -> io::Result<()> {
+        let cell = Arc::clone(&self.cell);
+        self.with(move |stream| cell.add_filter(stream, filter))
+            .await??;
+        std::future::poll_fn(|polling| self.cell.poll_filtered(polling)).await
     }
 
     /// The peer's address; none for a unix socket's nameless end.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ferrevent_core::stream::{StreamEvent, panic_message};
 use ferrevent_core::timer::Tick;
-use ferrevent_os::Backend;
+use ferrevent_os::{Backend, socket};
 
 use super::{Context, Host, Mode, Owned, StreamCore, Task};
 use crate::engine::{Over, Parts, Run};
@@ -105,6 +105,13 @@ pub(crate) fn apply<M: Mode>(stream: &mut StreamCore<M>, now: Tick, message: Mes
             Command::Nudge => machine.nudge(),
             // Refused only by a stream that is over, or whose owner ends it.
             Command::AddFilter(filter) => drop(machine.add_filter(now, filter)),
+            Command::NotsentLowat(bytes) => {
+                // Where the system refuses it, the kernel holds what it likes.
+                let _ = stream
+                    .parts()
+                    .2
+                    .map(|port| socket::set_notsent_lowat(port, bytes));
+            }
             // A tree of four billion streams refuses one more.
             Command::Limit(change) => drop(stream.change_limits(&change, now)),
         },

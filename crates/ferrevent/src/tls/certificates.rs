@@ -74,6 +74,28 @@ impl Certificates {
         Ok(Self { chain, key })
     }
 
+    /// From DER: the chain, one's own first, and the key.
+    ///
+    /// # Errors
+    /// [`TlsError::Config`] where there is no certificate.
+    ///
+    /// ```
+    /// use ferrevent::tls::{Certificates, TlsError};
+    /// use ferrevent::tls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    /// let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(Vec::new()));
+    /// let nothing = Certificates::from_der(Vec::new(), key);
+    /// assert!(matches!(nothing, Err(TlsError::Config(_))));
+    /// ```
+    pub fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
+        if chain.is_empty() {
+            return Err(TlsError::Config("there is no certificate".into()));
+        }
+        Ok(Self { chain, key })
+    }
+
     /// The chain, one's own first, in DER.
     ///
     /// ```

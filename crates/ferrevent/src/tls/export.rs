@@ -19,6 +19,59 @@ const BEFORE_RANDOM: usize = 5 + 4 + 2;
 /// So much of a server's first record is looked at.
 pub(super) const HELLO: usize = BEFORE_RANDOM + RANDOM;
 
+/// Makes keying material for other protocols from the secrets of one session,
+/// also when that is busy or over. It comes from
+/// [`Session::exporter`](super::Session::exporter).
+///
+/// ```
+/// use ferrevent::tls::{Exporter, TlsError};
+/// fn binding(exporter: &Exporter) -> Result<[u8; 32], TlsError> {
+///     let mut key = [0; 32];
+///     exporter.export(b"EXPORTER-Channel-Binding", None, &mut key)?;
+///     Ok(key)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Exporter {
+    secret: Arc<Secret>,
+    suite: SupportedCipherSuite,
+}
+
+impl Exporter {
+    pub(super) fn new(secret: Arc<Secret>, suite: SupportedCipherSuite) -> Self {
+        Self { secret, suite }
+    }
+
+    /// As [`Session::export_keying_material`](super::Session::export_keying_material).
+    ///
+    /// # Errors
+    /// [`TlsError::Config`] as there.
+    ///
+    /// ```
+    /// # use ferrevent::tls::Exporter;
+    /// fn same(exporter: &Exporter, key: &[u8; 32]) -> bool {
+    ///     let mut own = [0; 32];
+    ///     exporter.export(b"EXPERIMENTAL", None, &mut own).is_ok() && own == *key
+    /// }
+    /// ```
+    pub fn export(
+        &self,
+        label: &[u8],
+        context: Option<&[u8]>,
+        output: &mut [u8],
+    ) -> Result<(), TlsError> {
+        self.secret.export(self.suite, label, context, output)
+    }
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exporter")
+            .field("suite", &self.suite.suite())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the material is made from.
 pub(super) enum Secret {
     /// The master secret, and the randoms of client and server.
@@ -38,8 +91,8 @@ pub(super) enum Told {
 
 impl Secret {
     /// None if the server's random is needed and not known.
-    pub(super) fn new(told: Told, server_random: Option<[u8; RANDOM]>) -> Option<Box<Self>> {
-        Some(Box::new(match told {
+    pub(super) fn new(told: Told, server_random: Option<[u8; RANDOM]>) -> Option<Arc<Self>> {
+        Some(Arc::new(match told {
             Told::Exporter(secret) => Secret::Tls13(secret),
             Told::Master {
                 secret,
@@ -53,7 +106,7 @@ impl Secret {
         }))
     }
 
-    pub(super) fn export(
+    fn export(
         &self,
         suite: SupportedCipherSuite,
         label: &[u8],

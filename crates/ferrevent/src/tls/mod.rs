@@ -28,6 +28,7 @@ mod tasks;
 pub use certificates::{Certificates, Roots};
 pub use client::{Client, ClientBuilder};
 pub use error::TlsError;
+pub use export::Exporter;
 pub use rustls;
 pub use server::{ClientCertificates, Server, ServerBuilder};
 pub use session::Session;

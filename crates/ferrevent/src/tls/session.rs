@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 
-use super::export::{self, Secret};
+use super::export::{self, Exporter, Secret};
 use super::records::{Records, Sending};
 use super::{TlsError, note};
 use crate::Buffer;
@@ -49,7 +49,7 @@ pub struct Session {
     key: Option<Arc<CertifiedKey>>,
     name: Option<Box<str>>,
     /// What keying material is made from, and what is needed for that.
-    secret: Option<Box<Secret>>,
+    secret: Option<Arc<Secret>>,
     server_random: Option<Box<[u8; 32]>>,
     dirty_shutdown: bool,
     started: bool,
@@ -202,8 +202,24 @@ impl Session {
         context: Option<&[u8]>,
         output: &mut [u8],
     ) -> Result<(), TlsError> {
+        self.exporter()?.export(label, context, output)
+    }
+
+    /// What makes keying material of this session wherever that is wanted, and
+    /// whenever.
+    ///
+    /// # Errors
+    /// [`TlsError::Protocol`] before the handshake is over.
+    ///
+    /// ```
+    /// # use ferrevent::tls::{Exporter, Session, TlsError};
+    /// fn keep(session: &Session) -> Result<Exporter, TlsError> {
+    ///     session.exporter()
+    /// }
+    /// ```
+    pub fn exporter(&self) -> Result<Exporter, TlsError> {
         match (self.open, &self.secret, self.cipher()) {
-            (true, Some(secret), Some(suite)) => secret.export(suite, label, context, output),
+            (true, Some(secret), Some(suite)) => Ok(Exporter::new(Arc::clone(secret), suite)),
             _ => Err(rustls::Error::HandshakeNotComplete.into()),
         }
     }

@@ -6,9 +6,32 @@ use ferrevent_core::filter::Filter;
 use ferrevent_os::socket::ListenOptions;
 
 use super::stream::{host_of, no_name};
-use super::{Client, Server};
+use super::{Client, Server, Session};
 use crate::asynch::{AsyncStream, Listener, Runtime};
 use crate::{Address, StreamConfig};
+
+impl AsyncStream {
+    /// Goes on with TLS, as [`Stream::start_tls`](crate::Stream::start_tls): what
+    /// was not read yet is the peer's first records, what was written before is
+    /// still sent in the plain. It is ready once the handshake is over.
+    ///
+    /// # Errors
+    /// As [`add_filter`](Self::add_filter), and those of the handshake.
+    ///
+    /// ```
+    /// use ferrevent::asynch::AsyncStream;
+    /// use ferrevent::tls::Server;
+    /// use futures_util::io::AsyncWriteExt;
+    ///
+    /// async fn secure(stream: &mut AsyncStream, server: &Server) -> std::io::Result<()> {
+    ///     stream.write_all(b"220 ready\r\n").await?;
+    ///     stream.start_tls(server.session()).await
+    /// }
+    /// ```
+    pub async fn start_tls(&mut self, session: Session) -> io::Result<()> {
+        self.add_filter(Box::new(session)).await
+    }
+}
 
 impl Runtime {
     /// Connects by TLS; it is ready once the handshake is done. The server's

@@ -23,3 +23,4 @@ mod programs;
 mod protocols;
 mod tasks;
 mod tokio_traits;
+mod upgrade;

@@ -99,6 +99,17 @@ impl Machine {
         self.flags.has(Flags::FILTERED)
     }
 
+    /// Whether filters are still to agree with the peer's before they are open.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::Machine;
+    /// assert!(!Machine::connected().is_opening());
+    /// ```
+    #[inline]
+    pub fn is_opening(&self) -> bool {
+        self.flags.has(Flags::OPENING)
+    }
+
     /// The filter of this type that was added last.
     ///
     /// ```
