@@ -13,6 +13,7 @@ mod sanitize;
 mod soak;
 mod test;
 mod testssl;
+mod tor;
 mod valgrind;
 mod windows;
 
@@ -26,7 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
     fuzz [TARGET] [--seconds N]
     bench [--only CELL]
     capi [install --prefix DIR]
-    soak [--minutes N]";
+    soak [--minutes N]
+    tor [--unit]";
 
 fn main() -> ExitCode {
     // Paths are those of the project, wherever in it this was called.
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some("capi") => capi::run(&rest),
         Some("bench") => bench::run(&rest),
         Some("soak") => soak::run(&rest),
+        Some("tor") => tor::run(&rest),
         _ => Err(USAGE.into()),
     };
     match outcome {

@@ -1,0 +1,141 @@
+//! What a client does, whatever runtime it is on: the peer that is measured
+//! beside this one runs the same code.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Polling, Poll, ready};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use arti_client::{DataStream, TorClient, TorClientConfig};
+use futures::io::{AsyncRead, AsyncWrite};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::{Request, Uri, header};
+use tor_rtcompat::{Runtime, SpawnExt};
+
+/// What a fetch came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetched {
+    /// Until the directory was there and circuits could be built.
+    pub bootstrap: Duration,
+    /// From the request for a stream until the last byte.
+    pub fetch: Duration,
+    /// Bytes of the body.
+    pub bytes: u64,
+}
+
+/// Becomes a client of the network.
+///
+/// # Errors
+/// Why that did not come about: what could not be read, or who not reached.
+pub async fn bootstrap<R: Runtime>(
+    runtime: R,
+    config: TorClientConfig,
+) -> anyhow::Result<Arc<TorClient<R>>> {
+    let client = TorClient::with_runtime(runtime).config(config);
+    let client = client.create_bootstrapped().await;
+    client.context("the Tor network cannot be used")
+}
+
+/// Fetches a page, from the beginning.
+///
+/// # Errors
+/// What failed, and at whose.
+pub async fn fetch<R: Runtime>(
+    runtime: R,
+    config: TorClientConfig,
+    uri: &Uri,
+    into: &mut (dyn Write + Send),
+) -> anyhow::Result<Fetched> {
+    let began = Instant::now();
+    let client = bootstrap(runtime, config).await?;
+    let bootstrap = began.elapsed();
+    let began = Instant::now();
+    let bytes = page(&client, uri, into).await?;
+    Ok(Fetched {
+        bootstrap,
+        fetch: began.elapsed(),
+        bytes,
+    })
+}
+
+/// Fetches one page by a client that is there.
+async fn page<R: Runtime>(
+    client: &TorClient<R>,
+    uri: &Uri,
+    into: &mut (dyn Write + Send),
+) -> anyhow::Result<u64> {
+    let host = uri.host().context("the URL names no host")?;
+    if uri.scheme_str() != Some("http") {
+        bail!("{uri}: only http:// is fetched; for others there is the proxy");
+    }
+    let port = uri.port_u16().unwrap_or(80);
+    let host = host.trim_matches(['[', ']']);
+    let stream = client.connect((host, port)).await;
+    let stream = stream.with_context(|| format!("no stream to {host}:{port}"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(Spoken(stream)).await?;
+    client.runtime().spawn(async move {
+        // What fails there is told by the sender, or by the body.
+        let _ = connection.await;
+    })?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::get(path)
+        .header(header::HOST, format!("{host}:{port}"))
+        .header(header::USER_AGENT, "ferrevent-tor")
+        .body(Empty::<Bytes>::new())?;
+    let mut response = sender.send_request(request).await?;
+    if !response.status().is_success() {
+        bail!("{uri}: the server answers {}", response.status());
+    }
+    let mut bytes = 0;
+    while let Some(frame) = response.frame().await {
+        if let Ok(data) = frame.context("the page was cut short")?.into_data() {
+            bytes += data.len() as u64;
+            into.write_all(&data)
+                .context("the page cannot be written")?;
+        }
+    }
+    into.flush().context("the page cannot be written")?;
+    Ok(bytes)
+}
+
+/// A stream through Tor, for hyper.
+struct Spoken(DataStream);
+
+/// As much as is read at once: a few cells.
+const PIECE: usize = 4096;
+
+impl hyper::rt::Read for Spoken {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        polling: &mut Polling<'_>,
+        mut into: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut piece = [0; PIECE];
+        let room = into.remaining().min(PIECE);
+        let read = Pin::new(&mut self.0).poll_read(polling, &mut piece[..room]);
+        let len = ready!(read)?;
+        into.put_slice(&piece[..len]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Spoken {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        polling: &mut Polling<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(polling, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(polling)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(polling)
+    }
+}

@@ -1,0 +1,294 @@
+//! What is shown in the network, on one backend.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::files::{Files, SMALL};
+use super::network::Network;
+use super::wire::Wire;
+use crate::running::{Running, free_port};
+
+/// No step takes so long, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+const PROGRAM: &str = "tor/target/debug/ferrevent-tor";
+
+pub(super) struct Place<'a> {
+    network: &'a mut Network,
+    files: &'a Files,
+    backend: &'a str,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn new(network: &'a mut Network, files: &'a Files, backend: &'a str) -> Self {
+        Self {
+            network,
+            files,
+            backend,
+        }
+    }
+
+    pub(super) fn show_all(&mut self) -> Result<(), String> {
+        self.fetch()?;
+        self.proxy()?;
+        self.limit()
+    }
+
+    /// Bootstrap, and a file through three hops.
+    fn fetch(&self) -> Result<(), String> {
+        self.say("64 MiB through three hops");
+        let config = self.network.client("client")?;
+        let got = self.got("fetched");
+        let began = Instant::now();
+        let mut child = self.program("fetch", &config, &[])?;
+        child.args(["-o", &got.display().to_string(), &self.files.url("big")]);
+        let log = self.network.folder().join("fetch.log");
+        ends(&mut child, &log)?;
+        self.same(&got, "big")?;
+        let said = read(&log)?;
+        eprintln!(
+            "   {} ({:.1} s in all)",
+            said.trim_end(),
+            began.elapsed().as_secs_f64()
+        );
+        Ok(())
+    }
+
+    /// curl by way of SOCKS: one big file, many small ones at once, and a
+    /// relay that dies.
+    fn proxy(&mut self) -> Result<(), String> {
+        let proxy = self.start_proxy(&[])?;
+        self.say("64 MiB by curl through SOCKS");
+        let got = self.got("curled");
+        let mut curl = proxy.curl();
+        curl.args([&self.files.url("big"), "-o", &got.display().to_string()]);
+        ends(&mut curl, &self.network.folder().join("curl.log"))?;
+        self.same(&got, "big")?;
+
+        self.say("50 fetches at once");
+        let mut curl = proxy.curl();
+        curl.args(["-Z", "--parallel-max", "50", "--parallel-immediate"]);
+        let all: Vec<PathBuf> = (0..50).map(|n| self.got(&format!("many-{n}"))).collect();
+        for path in &all {
+            curl.args([&self.files.url("small"), "-o", &path.display().to_string()]);
+        }
+        ends(&mut curl, &self.network.folder().join("curl.log"))?;
+        for path in &all {
+            self.same(path, "small")?;
+        }
+
+        self.say("a relay killed in mid-transfer");
+        self.kill(&proxy)?;
+        self.idle(&proxy)
+    }
+
+    fn kill(&mut self, proxy: &Proxy) -> Result<(), String> {
+        let got = self.got("cut");
+        let mut curl = proxy.curl();
+        curl.args(["--limit-rate", "2M"]);
+        curl.args([&self.files.url("big"), "-o", &got.display().to_string()]);
+        let log = File::create(self.network.folder().join("cut.log"));
+        let log = log.map_err(|error| error.to_string())?;
+        let child = curl.stderr(log).spawn();
+        let mut curl = Running(child.map_err(|error| format!("curl: {error}"))?);
+        until("the transfer to be under way", || {
+            fs::metadata(&got).is_ok_and(|file| file.len() > 3 << 20)
+        })?;
+        // The link that carries the most is the one to the circuit's guard.
+        let wire = Wire::of(proxy.running.0.id(), proxy.port)?;
+        let guard = wire.busiest().ok_or("the proxy has no link")?;
+        let killed = self.network.kill(guard).ok_or("its peer is no node")?;
+        let status = curl.ended(PATIENCE)?;
+        if status.success() {
+            return Err(format!("the transfer outlived {killed}"));
+        }
+        let began = Instant::now();
+        let got = self.got("after");
+        until("another circuit", || {
+            let mut curl = proxy.curl();
+            curl.args(["--max-time", "60", &self.files.url("small"), "-o"]);
+            curl.arg(&got).stderr(Stdio::null());
+            curl.status().is_ok_and(|status| status.success())
+        })?;
+        self.same(&got, "small")?;
+        eprintln!(
+            "   {killed} killed; the next fetch was done {:.1} s later",
+            began.elapsed().as_secs_f64()
+        );
+        self.network.restart()
+    }
+
+    /// Nothing goes on, and nobody is woken but by what Arti asked for.
+    fn idle(&self, proxy: &Proxy) -> Result<(), String> {
+        self.say("idle");
+        let pid = proxy.running.0.id();
+        thread::sleep(Duration::from_secs(5));
+        let (before, began) = (switches(pid)?, Instant::now());
+        thread::sleep(Duration::from_secs(20));
+        let wakes = switches(pid)?.saturating_sub(before);
+        let rate = wakes as f64 / began.elapsed().as_secs_f64();
+        eprintln!("   {rate:.1} wake-ups a second");
+        Ok(())
+    }
+
+    /// The limit of all links, counted by the kernel.
+    fn limit(&self) -> Result<(), String> {
+        const RATE: f64 = 500_000.0;
+        self.say("500 kB/s, counted on the wire");
+        let proxy = self.start_proxy(&["--rate", "500KB/s", "--burst", "1MB"])?;
+        let got = self.got("limited");
+        let mut curl = proxy.curl();
+        curl.args([&self.files.url("big"), "-o", &got.display().to_string()]);
+        let child = curl.stderr(Stdio::null()).spawn();
+        let _curl = Running(child.map_err(|error| format!("curl: {error}"))?);
+        let pid = proxy.running.0.id();
+        until("the burst to be over", || {
+            fs::metadata(&got).is_ok_and(|file| file.len() > 2 << 20)
+        })?;
+        let before = Wire::of(pid, proxy.port)?;
+        thread::sleep(Duration::from_secs(15));
+        let after = Wire::of(pid, proxy.port)?;
+        let rate = after.received_since(&before);
+        let off = (rate / RATE - 1.0) * 100.0;
+        eprintln!("   {:.1} kB/s, {off:+.2} %", rate / 1e3);
+        if off.abs() > 3.0 {
+            return Err(format!("the limit is missed by {off:.2} %"));
+        }
+        Ok(())
+    }
+
+    fn start_proxy(&self, more: &[&str]) -> Result<Proxy, String> {
+        let port = free_port()?;
+        let config = self.network.client("client")?;
+        let log = self.network.folder().join("proxy.log");
+        let out = File::create(&log).map_err(|error| error.to_string())?;
+        let mut command = self.program("proxy", &config, more)?;
+        let child = command
+            .args(["--socks", &format!("127.0.0.1:{port}")])
+            .stderr(out)
+            .spawn();
+        let mut running = Running(child.map_err(|error| format!("{PROGRAM}: {error}"))?);
+        until("the proxy", || {
+            fs::read_to_string(&log).is_ok_and(|said| said.contains("SOCKS on"))
+                || !matches!(running.0.try_wait(), Ok(None))
+        })?;
+        if let Ok(Some(status)) = running.0.try_wait() {
+            return Err(format!("the proxy ended, {status}: {}", read(&log)?));
+        }
+        Ok(Proxy { running, port })
+    }
+
+    fn program(&self, command: &str, config: &Path, more: &[&str]) -> Result<Command, String> {
+        let mut program = Command::new(PROGRAM);
+        program
+            .args([
+                command,
+                "--backend",
+                self.backend,
+                "--log",
+                "error",
+                "--config",
+            ])
+            .arg(config)
+            .args(more)
+            .stdin(Stdio::null());
+        Ok(program)
+    }
+
+    fn say(&self, what: &str) {
+        eprintln!("== {}: {what}", self.backend);
+    }
+
+    fn got(&self, name: &str) -> PathBuf {
+        let path = self.network.folder().join("client").join(name);
+        // One of before would be taken for this one.
+        let _ = fs::remove_file(&path);
+        path
+    }
+
+    fn same(&self, path: &Path, name: &str) -> Result<(), String> {
+        let got = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let sent = self.files.bytes(name);
+        if got == sent {
+            return Ok(());
+        }
+        let right = got.iter().zip(sent).take_while(|(a, b)| a == b).count();
+        Err(format!(
+            "{}: {} bytes of {}, and the first {right} are right",
+            path.display(),
+            got.len(),
+            sent.len()
+        ))
+    }
+}
+
+/// A proxy that runs.
+struct Proxy {
+    running: Running,
+    port: u16,
+}
+
+impl Proxy {
+    fn curl(&self) -> Command {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--fail", "--noproxy", "", "--socks5-hostname"])
+            .arg(format!("127.0.0.1:{}", self.port))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        curl
+    }
+}
+
+/// Runs a program to its end; what it says is in the log.
+fn ends(command: &mut Command, log: &Path) -> Result<(), String> {
+    let out = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::null()).stderr(out).spawn();
+    let mut running = Running(child.map_err(|error| format!("{name}: {error}"))?);
+    let status = running
+        .ended(PATIENCE)
+        .map_err(|error| format!("{name}: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("{name}: {status}: {}", read(log)?))
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) -> Result<(), String> {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        if Instant::now() > end {
+            return Err(format!("waited in vain for {what}"));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// How often its threads have gone to sleep (proc_pid_status(5)).
+fn switches(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&path).map_err(|error| format!("{path}: {error}"))?;
+    let mut all = 0;
+    for thread in threads.flatten() {
+        // One may have ended meanwhile.
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        let count = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        all += count
+            .and_then(|count| count.trim().parse::<u64>().ok())
+            .unwrap_or(0);
+    }
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// What 50 fetches bring together is no more than one big one.
+const _: () = assert!(50 * SMALL <= super::files::BIG);

@@ -1,0 +1,108 @@
+//! `cargo xtask tor`: the Tor client on Ferrevent in a network of its own.
+
+mod demonstrations;
+mod files;
+mod network;
+mod wire;
+
+use crate::{cargo, packages};
+
+use demonstrations::Place;
+use files::Files;
+use network::Network;
+
+const PACKAGES: &[packages::Wanted] = &[
+    ("command -v tor", "tor"),
+    ("command -v tor-gencert", "tor"),
+    ("command -v curl", "curl"),
+    ("command -v ss", "iproute2"),
+];
+
+const USAGE: &str = "usage: cargo xtask tor [--unit | --show | --network] [--backend epoll|uring|poll]
+    --unit     the runtime's own tests, which build nothing of Arti
+    --show     what works in the network, without these tests
+    --network  start the network and a client's configuration, and keep them until a line is entered";
+
+/// Builds it, starts the network, and shows what works.
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let mut backends = vec!["epoll", "uring"];
+    let (mut unit, mut show, mut keep) = (false, false, false);
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg {
+            "--unit" => unit = true,
+            "--show" => show = true,
+            "--network" => keep = true,
+            "--backend" => backends = vec![args.next().ok_or(USAGE)?],
+            _ => return Err(USAGE.into()),
+        }
+    }
+    if unit {
+        return self::unit();
+    }
+    packages::ensure(PACKAGES)?;
+    if keep {
+        return self::keep();
+    }
+    if !show {
+        self::unit()?;
+    }
+    build()?;
+    let files = Files::serve().map_err(|error| format!("a server of files: {error}"))?;
+    eprintln!("== a Tor network on 127.0.0.1");
+    let mut network = Network::start(files.port)?;
+    for backend in backends {
+        Place::new(&mut network, &files, backend).show_all()?;
+    }
+    Ok(())
+}
+
+/// The runtime's own tests and lints, without Arti.
+pub(crate) fn unit() -> Result<(), String> {
+    const ALONE: [&str; 6] = [
+        "--locked",
+        "--manifest-path",
+        MANIFEST,
+        "--no-default-features",
+        "--features",
+        "tls-server",
+    ];
+    let lints = ["--all-targets", "--", "-D", "warnings"];
+    let format = ["fmt", "--check", "--manifest-path", MANIFEST];
+    cargo::run("the Tor runtime's formatting", &format, &[])?;
+    cargo::run(
+        "the Tor runtime's lints",
+        &[&["clippy"], &ALONE[..], &lints].concat(),
+        &[],
+    )?;
+    cargo::run("the Tor runtime", &[&["test"], &ALONE[..]].concat(), &[])
+}
+
+const MANIFEST: &str = "tor/Cargo.toml";
+
+/// Arti is slow to build: only what every cell goes through is optimised.
+fn build() -> Result<(), String> {
+    let arguments = [
+        "build",
+        "--locked",
+        "--manifest-path",
+        MANIFEST,
+        "--features",
+        "tokio-peer,relay",
+    ];
+    cargo::run("ferrevent-tor, and Arti on tokio", &arguments, &[])
+}
+
+fn keep() -> Result<(), String> {
+    let files = Files::serve().map_err(|error| format!("a server of files: {error}"))?;
+    let network = Network::start(files.port)?;
+    let config = network.client("client")?;
+    println!(
+        "ferrevent-tor fetch --config {} {} -o small",
+        config.display(),
+        files.url("small")
+    );
+    println!("Enter ends it.");
+    let read = std::io::stdin().read_line(&mut String::new());
+    read.map(drop).map_err(|error| error.to_string())
+}
