@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo;
 
+const LIBRARY: &str = "target/release/libferrevent_capi.so";
 const USAGE: &str = "usage: cargo xtask capi [install --prefix DIR]";
 
 /// Builds it into `target/capi`; `install` puts it below a folder besides.
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let built = build(&root)?;
     let prefix = prefix.map(|prefix| root.join(prefix));
     if let Some(prefix) = &prefix {
-        assemble(&root, prefix)?;
+        assemble(&root, &root.join(LIBRARY), prefix)?;
     }
     for folder in std::iter::once(built).chain(prefix) {
         eprintln!("   {}: lib, include, lib/pkgconfig", folder.display());
@@ -48,12 +49,12 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
         &[],
     )?;
     let folder = root.join("target/capi");
-    assemble(root, &folder)?;
+    assemble(root, &root.join(LIBRARY), &folder)?;
     Ok(folder)
 }
 
-fn assemble(root: &Path, folder: &Path) -> Result<(), String> {
-    let library = root.join("target/release/libferrevent_capi.so");
+/// Puts a library that was built into a folder, with its headers.
+pub(crate) fn assemble(root: &Path, library: &Path, folder: &Path) -> Result<(), String> {
     let headers = root.join("crates/ferrevent-capi/include");
-    assemble::assemble(&library, &headers, folder)
+    assemble::assemble(library, &headers, folder)
 }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
     test [--full | --windows]
-    sanitize address|leak|thread
+    sanitize address|leak|thread|programs
     valgrind [NAME]
     testssl
     fuzz [TARGET] [--seconds N]

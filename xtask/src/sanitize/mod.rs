@@ -1,7 +1,8 @@
 //! `cargo xtask sanitize address|leak|thread`: the tests under a sanitizer of
-//! the compiler's. What one reports is a bug of ours until shown otherwise;
+//! the compiler's; `programs`: those in C alone, under the first of them. What one reports is a bug of ours until shown otherwise;
 //! nothing is suppressed.
 
+mod programs;
 mod reports;
 mod thread;
 
@@ -25,11 +26,14 @@ pub(crate) enum Sanitizer {
 pub(crate) const ALL: [Sanitizer; 3] = [Sanitizer::Address, Sanitizer::Leak, Sanitizer::Thread];
 
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    if args == ["programs"] {
+        return programs::run(&Sanitizer::Address.setup()?);
+    }
     let named = match args {
         [name] => ALL.into_iter().find(|it| it.name() == name),
         _ => None,
     };
-    everything(named.ok_or("usage: cargo xtask sanitize address|leak|thread")?)
+    everything(named.ok_or("usage: cargo xtask sanitize address|leak|thread|programs")?)
 }
 
 /// All tests that the sanitizer can look at.
@@ -39,14 +43,18 @@ pub(crate) fn everything(sanitizer: Sanitizer) -> Result<(), String> {
     let mut args = match sanitizer {
         // The core has no threads. Documentation's examples are built without the flags.
         Sanitizer::Thread => vec!["-p", "ferrevent", "-p", "ferrevent-os", "--lib", "--tests"],
-        // C programs load its library, and have no sanitizer themselves.
+        // C programs load its library: they are run by themselves.
         _ => vec!["--workspace", "--exclude", "ferrevent-capi"],
     };
     args.push("--");
     for (test, _) in NOT_UNDER_SANITIZERS {
         args.extend(["--skip", test]);
     }
-    setup.test(sanitizer, &args)
+    setup.test(sanitizer, &args)?;
+    if sanitizer == Sanitizer::Address {
+        programs::run(&setup)?;
+    }
+    Ok(())
 }
 
 /// AddressSanitizer on the crates that have `unsafe` code and on the streams

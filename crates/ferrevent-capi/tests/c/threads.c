@@ -253,7 +253,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	SAY("pthreads %d %d\n", evthread_use_pthreads(), evthread_use_pthreads());
-	SAY("notifiable %d\n", evthread_make_base_notifiable(event_base_new()));
+	base = event_base_new();
+	SAY("notifiable %d\n", evthread_make_base_notifiable(base));
+	event_base_free(base);
 	from_outside();
 	many();
 	return 0;
