@@ -10,6 +10,29 @@ use std::process::Command;
 const WHOLE: &str = "libevent";
 const STUBS: [&str; 3] = ["libevent_core", "libevent_extra", "libevent_pthreads"];
 
+/// libevent's own library for OpenSSL would look for what is inside of its
+/// others. So that programs load that may use it, it is here: what makes a
+/// bufferevent of TLS says that it is missing, and the others answer what they
+/// do of one without.
+const OPENSSL: &str = "libevent_openssl";
+const OPENSSL_SOURCE: &str = "\
+#include <stdio.h>
+#include <stdlib.h>
+static void missing(const char *name)
+{
+	fprintf(stderr, \"ferrevent: this program has called %s, which this library does not have yet; \"
+		\"run it on the system's own libevent\\n\", name);
+	abort();
+}
+void bufferevent_openssl_filter_new(void) { missing(__func__); }
+void bufferevent_openssl_socket_new(void) { missing(__func__); }
+void *bufferevent_openssl_get_ssl(void *bev) { (void)bev; return NULL; }
+unsigned long bufferevent_get_openssl_error(void *bev) { (void)bev; return 0; }
+int bufferevent_openssl_get_allow_dirty_shutdown(void *bev) { (void)bev; return -1; }
+void bufferevent_openssl_set_allow_dirty_shutdown(void *bev, int allow) { (void)bev; (void)allow; }
+int bufferevent_ssl_renegotiate(void *bev) { (void)bev; return -1; }
+";
+
 /// Makes `lib`, `include` and `lib/pkgconfig` below a folder, of a library and
 /// a folder of headers.
 pub(crate) fn assemble(library: &Path, headers: &Path, prefix: &Path) -> Result<(), String> {
@@ -18,8 +41,9 @@ pub(crate) fn assemble(library: &Path, headers: &Path, prefix: &Path) -> Result<
     make_dir(&config)?;
     copy(library, &lib.join(soname(WHOLE)))?;
     for stub in STUBS {
-        link_stub(&lib, stub)?;
+        link(&lib, stub, "")?;
     }
+    link(&lib, OPENSSL, OPENSSL_SOURCE)?;
     for name in [WHOLE].iter().chain(&STUBS) {
         // What a program names is what it is told to load; what it uses is in the whole.
         let script = lib.join(format!("{name}.so"));
@@ -42,17 +66,21 @@ fn soname(name: &str) -> String {
     format!("{name}-2.1.so.7")
 }
 
-/// Links a library that has nothing of its own.
-fn link_stub(lib: &Path, name: &str) -> Result<(), String> {
+/// Links a library that has nothing of its own but what this C source says.
+fn link(lib: &Path, name: &str, text: &str) -> Result<(), String> {
+    let source = lib.join(format!("{name}.c"));
+    fs::write(&source, text).map_err(|error| at(&source, &error))?;
     let output = Command::new("cc")
-        .args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"])
+        .args(["-shared", "-fPIC", "-o"])
         .arg(lib.join(soname(name)))
+        .arg(&source)
         .arg(format!("-Wl,-soname,{}", soname(name)))
         .args(["-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed"])
         .arg(format!("-L{}", lib.display()))
         .arg(format!("-l:{}", soname(WHOLE)))
         .output()
         .map_err(|error| format!("cc: {error}"))?;
+    let _ = fs::remove_file(&source);
     if output.status.success() {
         return Ok(());
     }

@@ -44,6 +44,7 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v pgbench", "postgresql"),
     ("test -x /usr/sbin/redsocks", "redsocks"),
     ("test -x /usr/sbin/unbound", "unbound"),
+    ("command -v sslsplit", "sslsplit"),
     ("command -v valgrind", "valgrind"),
 ];
 

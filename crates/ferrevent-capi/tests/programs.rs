@@ -58,6 +58,18 @@ fn listeners() {
 }
 
 #[test]
+fn a_listener_without_descriptors_rests() {
+    // libevent goes on asking as fast as it can.
+    let output = on(Library::Ours, compile("listener"))
+        .arg("starved")
+        .output()
+        .unwrap();
+    let family = "  listener: family 2, length 16, nonblocking 1, cloexec 0\n";
+    let wanted = format!("warnings 1, taken 0, fd 1\n{family}taken 1\nclosed 1\n");
+    assert_eq!(text(&output.stdout), wanted);
+}
+
+#[test]
 fn threads_that_share_bufferevents() {
     // Again and again in a full run.
     let full = std::env::var_os("FERREVENT_CASES").is_some();

@@ -6,13 +6,12 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 
-use common::service::{PATIENCE, Service, free_port, wait};
-use common::{Library, prefix, scratch};
+use common::service::{Service, free_port, wait};
+use common::{Library, prefix, scratch, traffic};
 
 const CLIENTS: usize = 50;
 
@@ -25,7 +24,7 @@ fn clients_by_way_of_a_proxy() {
         eprintln!("skipped: redsocks is not installed");
         return;
     };
-    let proxy = start_proxy();
+    let proxy = traffic::serve(proxy);
     for library in [Library::Ours, Library::System] {
         let port = free_port();
         let settings = scratch().join(format!("{library:?}.conf"));
@@ -47,54 +46,13 @@ fn clients_by_way_of_a_proxy() {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         service.demand(library, prefix());
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|number| thread::spawn(move || client(port, number)))
-            .collect();
-        for client in clients {
-            client.join().unwrap();
-        }
+        traffic::exchange(port, CLIENTS, traffic::End::HalfFirst);
     }
-}
-
-fn client(port: u16, number: usize) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let bytes: Vec<u8> = (0..number * 9001)
-        .map(|it| (it * 7 + number) as u8)
-        .collect();
-    let mut writer = stream.try_clone().unwrap();
-    let sent = bytes.clone();
-    let writer = thread::spawn(move || {
-        writer.write_all(&sent).unwrap();
-        // A byte at a time, and the end.
-        for byte in b"and so on" {
-            writer.write_all(&[*byte]).unwrap();
-        }
-        writer.shutdown(Shutdown::Write).unwrap();
-    });
-    let mut received = Vec::new();
-    stream.read_to_end(&mut received).unwrap();
-    writer.join().unwrap();
-    assert!(received == [&bytes[..], b"and so on"].concat());
 }
 
 /// A proxy by SOCKS 5 (RFC 1928) that leads to an echo, wherever it is asked
 /// to lead.
-fn start_proxy() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                // A client that only looks whether somebody is there ends early.
-                let _ = serve(stream);
-            });
-        }
-    });
-    port
-}
-
-fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+fn proxy(mut stream: TcpStream) -> std::io::Result<()> {
     let mut greeting = [0; 2];
     stream.read_exact(&mut greeting)?;
     stream.read_exact(&mut vec![0; greeting[1].into()])?;
@@ -103,6 +61,5 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.read_exact(&mut request)?;
     assert_eq!(request[..4], [5, 1, 0, 1]);
     stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
-    std::io::copy(&mut stream.try_clone()?, &mut stream)?;
-    stream.shutdown(Shutdown::Write)
+    traffic::echo(stream)
 }

@@ -213,12 +213,60 @@ static void no_descriptors(void)
 	close(to);
 }
 
+static int warnings;
+
+static void warned(int severity, const char *text)
+{
+	(void)severity;
+	(void)text;
+	warnings++;
+}
+
+static void run_for(long ms)
+{
+	struct timeval tv = millis(ms);
+	event_base_loopexit(base, &tv);
+	event_base_dispatch(base);
+}
+
+/* Nobody is told but the log, and the processor has better things to do. */
+static void starved(void)
+{
+	struct evconnlistener *lev = make(LEV_OPT_CLOSE_ON_FREE);
+	struct rlimit limit, none;
+	int to = connect_to(lev), spare = dup(0), fd = evconnlistener_get_fd(lev);
+	event_set_log_callback(warned);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = limit;
+	none.rlim_cur = spare;
+	close(spare);
+	setrlimit(RLIMIT_NOFILE, &none);
+	run_for(450);
+	SAY("warnings %d, taken %d, fd %d\n", warnings > 0 && warnings < 10, taken, evconnlistener_get_fd(lev) == fd);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	run_for(500);
+	SAY("taken %d\n", taken);
+	setrlimit(RLIMIT_NOFILE, &none);
+	close(to);
+	to = connect_to(lev);
+	run_for(50);
+	evconnlistener_free(lev);
+	SAY("closed %d\n", fcntl(fd, F_GETFD) < 0);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	close(to);
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && strcmp(argv[1], "threads") == 0)
 		evthread_use_pthreads();
 	base = event_base_new();
+	if (argc > 1 && strcmp(argv[1], "starved") == 0) {
+		starved();
+		event_base_free(base);
+		return 0;
+	}
 	flags();
 	changes();
 	refused();

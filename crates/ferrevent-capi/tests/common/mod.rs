@@ -6,6 +6,7 @@
 #[path = "../../assemble.rs"]
 mod assemble;
 pub(crate) mod service;
+pub(crate) mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
