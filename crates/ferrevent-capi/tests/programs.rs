@@ -58,6 +58,16 @@ fn listeners() {
 }
 
 #[test]
+fn who_always_has_more_to_write_leaves_others_their_turn() {
+    // A file that libevent's mechanisms cannot wait for.
+    let output = on(Library::Ours, compile("bufferevent"))
+        .arg("endless")
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout), "others had their turn\n");
+}
+
+#[test]
 fn a_listener_without_descriptors_rests() {
     // libevent goes on asking as fast as it can.
     let output = on(Library::Ours, compile("listener"))

@@ -511,6 +511,12 @@ static void connects(void)
 	run_for(50);
 	SAY("pending %x\n", event_pending(&bev->ev_write, EV_WRITE, NULL));
 	end(bev);
+	bev = make(-1, BEV_OPT_CLOSE_ON_FREE, "bev");
+	SAY("connect %d\n", bufferevent_socket_connect(bev, (struct sockaddr *)&sin, sizeof sin));
+	bufferevent_disable(bev, EV_WRITE);
+	run_for(50);
+	SAY("pending %x\n", event_pending(&bev->ev_write, EV_WRITE, NULL));
+	end(bev);
 	SECTION("a name");
 	bev = make(-1, BEV_OPT_CLOSE_ON_FREE, "bev");
 	SAY("connect %d\n", bufferevent_socket_connect_hostname(bev, NULL, AF_INET, "127.0.0.1", ntohs(sin.sin_port)));
@@ -670,12 +676,36 @@ static void echoes(void)
 	close(fds[1]);
 }
 
+static void more(struct bufferevent *bev, void *arg)
+{
+	(void)arg;
+	bufferevent_write(bev, "more", 4);
+}
+
+/* There is always more to write, and always room for it. */
+static void endless(void)
+{
+	int fd = open("/dev/null", O_WRONLY | O_NONBLOCK);
+	struct bufferevent *bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+	bufferevent_setcb(bev, NULL, more, on_event, "bev");
+	bufferevent_write(bev, "much", 4);
+	run_for(50);
+	bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+	end(bev);
+	SAY("others had their turn\n");
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && strcmp(argv[1], "threads") == 0)
 		evthread_use_pthreads();
 	base = event_base_new();
+	if (argc > 1 && strcmp(argv[1], "endless") == 0) {
+		endless();
+		event_base_free(base);
+		return 0;
+	}
 	basics();
 	enabling_calls_back();
 	watermarks();

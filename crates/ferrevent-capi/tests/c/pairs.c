@@ -272,6 +272,26 @@ static void plain_filters(void)
 	close(fds[1]);
 }
 
+/* One that never read, and what is below it afterwards. */
+static void unread_filter(void)
+{
+	int fds[2];
+	struct bufferevent *below, *filter;
+	SECTION("a filter that never read");
+	pair(fds);
+	below = bufferevent_socket_new(base, fds[0], BEV_OPT_CLOSE_ON_FREE);
+	filter = bufferevent_filter_new(below, NULL, NULL, 0, NULL, NULL);
+	SAY("pending %x\n", event_pending(&below->ev_read, EV_READ, NULL));
+	bufferevent_free(filter);
+	SAY("pending %x\n", event_pending(&below->ev_read, EV_READ, NULL));
+	bufferevent_setcb(below, on_read, on_write, on_event, "below");
+	put(fds[1], "alone");
+	turns(3);
+	bufferevent_free(below);
+	turns(2);
+	close(fds[1]);
+}
+
 static void cleanup(const void *data, size_t length, void *arg)
 {
 	(void)data;
@@ -357,6 +377,7 @@ int main(int argc, char **argv)
 	filters(options);
 	filters(options | BEV_OPT_DEFER_CALLBACKS);
 	plain_filters();
+	unread_filter();
 	over_pairs(options);
 	memory(options);
 	event_base_free(base);
