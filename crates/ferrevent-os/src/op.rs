@@ -186,7 +186,8 @@ impl Received {
 /// ```
 #[derive(Debug)]
 pub struct Accepted {
-    /// The connected socket.
+    /// The connected socket. It is non-blocking, except with completion ports,
+    /// whose calls are begun and do not wait in either mode.
     pub fd: OwnedFd,
 }
 

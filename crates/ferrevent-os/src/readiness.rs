@@ -174,15 +174,7 @@ impl Port {
         if !self.ready.any(Readiness::READ) {
             return None;
         }
-        let mut size = if self.flags.has(Flags::BULK) {
-            BULK_BLOCK
-        } else {
-            BLOCK
-        };
-        // What is cut off a message would be lost.
-        if self.is_capped() && self.kind != PortKind::Socket {
-            size = size.min(self.cap as usize);
-        }
+        let size = self.room();
         let mut cut = false;
         let fd = self.fd.as_fd();
         let outcome = Block::fill_with(size, |room| {
@@ -215,9 +207,23 @@ impl Port {
         Some(Completion::Received { result, armed })
     }
 
+    /// The room that the next receive offers, in bytes.
+    pub(crate) fn room(&self) -> usize {
+        let size = if self.flags.has(Flags::BULK) {
+            BULK_BLOCK
+        } else {
+            BLOCK
+        };
+        // What is cut off a message would be lost.
+        if self.is_capped() && self.kind != PortKind::Socket {
+            return size.min(self.cap as usize);
+        }
+        size
+    }
+
     /// Decides how large a block the next receive takes: a burst often ends
     /// with a small piece, so only the second small one in a row counts.
-    fn judge_bulk(&mut self, len: usize) {
+    pub(crate) fn judge_bulk(&mut self, len: usize) {
         let bulk = len >= BLOCK;
         let waning = self.flags.has(Flags::WANING);
         if bulk || waning {

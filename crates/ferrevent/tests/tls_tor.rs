@@ -72,7 +72,7 @@ fn tor_5_progress_of_tls_is_told_before_all_is_flushed() {
             told.lock().unwrap().last().is_some_and(|last| last.1 == 0)
         });
         let told = told.lock().unwrap();
-        assert!(told.len() > 2 && told[0].1 > 0, "{told:?}");
+        assert!(told.len() > 1 && told[0].1 > 0, "{told:?}");
         assert!(told.is_sorted_by_key(|(sent, _)| *sent), "{told:?}");
         // The waiting bytes are plain ones at first and records at last: never
         // more than all of it, and always less than before plus a record.

@@ -78,7 +78,7 @@ pub(crate) const ALL: &[Peer] = &[
     peer("tokio-rustls", Program::Tokio, &[])
         .with_idle()
         .only_tls(),
-    peer("ferrevent", Program::Example, &[])
+    peer("ferrevent", Program::Example, &["--backend", "epoll"])
         .with_idle()
         .with_tls(),
     peer("ferrevent-tasks", Program::Tasks, &[]).with_idle(),
@@ -225,7 +225,7 @@ pub(crate) fn paced() -> Vec<Invocation> {
     vec![
         run(LIBEVENT, Binary::C("paced_libevent"), &[]),
         run(LIBEVENT_AGAIN, Binary::C("paced_libevent"), &[]),
-        run("ferrevent", ours, &[]),
+        run("ferrevent", ours, &["epoll"]),
         run("ferrevent-uring", ours, &["uring"]),
     ]
 }

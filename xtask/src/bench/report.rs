@@ -161,7 +161,9 @@ result nearer to its limit than that is *undecided*.
 
 The peers: libevent 2.1's bufferevents and its bare events, libuv with an allocation for each read
 and with one shared slab and `uv_try_write`, tokio on one thread with a 64 KiB buffer for each
-connection (4 KiB in the idle cells). Where there is no floor, libevent is the reference.
+connection (4 KiB in the idle cells). Where there is no floor, libevent is the reference. Of ours,
+`ferrevent` is a loop on epoll and `ferrevent-uring` one on io_uring, whose floor is
+`bench/c/floor_uring.c`; `-pool1` is a pool of one worker.
 
 Under a rate limit (`rate-*`) every connection goes as fast as it may, alone or in one group; the
 burst is a tenth of a second of the rate, and libevent's tick 50 ms. After two seconds four count,

@@ -43,18 +43,32 @@ impl BackendKind {
     /// ```
     pub const ALL: &[Self] = &[
         #[cfg(target_os = "linux")]
+        Self::Uring,
+        #[cfg(target_os = "linux")]
         Self::Epoll,
         #[cfg(windows)]
         Self::Iocp,
-        #[cfg(target_os = "linux")]
-        Self::Uring,
         Self::Poll,
         Self::Simulated(1),
     ];
+
+    /// The best backend of this system for several threads: a ring that they
+    /// share costs more than it saves, so on Linux it is epoll.
+    ///
+    /// ```
+    /// use ferrevent_os::BackendKind;
+    /// println!("a pool runs on {}", BackendKind::default_shared());
+    /// ```
+    pub fn default_shared() -> Self {
+        #[cfg(target_os = "linux")]
+        return Self::Epoll;
+        #[cfg(not(target_os = "linux"))]
+        Self::default()
+    }
 }
 
 impl Default for BackendKind {
-    /// The best backend of this system.
+    /// The best backend of this system for one thread.
     fn default() -> Self {
         Self::ALL[0]
     }

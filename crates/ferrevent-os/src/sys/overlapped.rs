@@ -6,14 +6,17 @@
 //! the completion has been taken from the port: see `backend/iocp/queue.rs`.
 
 use std::io::{self, IoSlice};
-use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{
+    AsRawHandle, BorrowedHandle, FromRawHandle, FromRawSocket, OwnedHandle,
+};
 use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use socket2::{SockAddr, SockRef};
 use windows_sys::Win32::Foundation::{
-    ERROR_IO_PENDING, ERROR_NOT_FOUND, HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT,
+    ERROR_IO_PENDING, ERROR_NOT_FOUND, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE,
+    SetHandleInformation, WAIT_TIMEOUT,
 };
 use windows_sys::Win32::Networking::WinSock;
 use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
@@ -26,9 +29,9 @@ use windows_sys::Win32::System::WindowsProgramming::{
 };
 use windows_sys::core::GUID;
 
-use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use super::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use super::own::{int, number};
-use super::{Call, Fault, Sys, errno, verdict};
+use super::{Call, Fault, Sys, errno, gone, verdict};
 
 /// The room AcceptEx wants for each address: sixteen bytes more than it has.
 pub(crate) const ADDRESS_ROOM: usize = size_of::<WinSock::SOCKADDR_STORAGE>() + 16;
@@ -164,6 +167,46 @@ impl Sys {
         begun(answer == 0)
     }
 
+    /// Begins to receive into these bytes: `WSARecv`.
+    ///
+    /// # Safety
+    /// `overlapped` and the bytes must stay valid, and be touched by nobody,
+    /// until the completion has been taken.
+    pub(crate) unsafe fn begin_receive(
+        &self,
+        fd: BorrowedFd<'_>,
+        into: *mut [u8],
+        overlapped: *mut OVERLAPPED,
+    ) -> io::Result<Begun> {
+        let mut len = into.len();
+        match self.strike(Call::Receive) {
+            Some(Fault::Short(limit)) => len = limit.clamp(1, len.max(1)).min(len),
+            // What is begun does not ask whether it can be done at once.
+            Some(Fault::Errno(errno::EINTR | errno::EAGAIN)) | None => {}
+            Some(Fault::Errno(errno)) => return Err(gone(fd, errno)),
+        }
+        let room = WinSock::WSABUF {
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            buf: into.cast(),
+        };
+        let mut flags = 0;
+        // SAFETY: the list of buffers is copied before the call returns, what
+        // it names is writable and nobody else's by this function's contract,
+        // and the flags are written before the call returns only.
+        let answer = unsafe {
+            WinSock::WSARecv(
+                number(fd),
+                &raw const room,
+                1,
+                ptr::null_mut(),
+                &raw mut flags,
+                overlapped,
+                None,
+            )
+        };
+        begun(answer == 0)
+    }
+
     /// Begins to send these slices in order: `WSASend`.
     ///
     /// # Safety
@@ -237,6 +280,24 @@ impl Sys {
         begun(answer != 0)
     }
 
+    /// Takes a connection that waits, of a listener in non-blocking mode:
+    /// `accept`. The faults of [`Call::Accept`] strike when it is handed on.
+    pub(crate) fn accept_queued(&self, listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        // SAFETY: without room for an address none is written.
+        let raw = unsafe { WinSock::accept(number(listener), ptr::null_mut(), ptr::null_mut()) };
+        if raw == WinSock::INVALID_SOCKET {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just opened, so open and ours alone.
+        let socket = unsafe { OwnedFd::from_raw_socket(raw as RawFd) };
+        // Children would inherit it. SAFETY: takes no memory, and it is open.
+        let kept = unsafe { SetHandleInformation(raw as HANDLE, HANDLE_FLAG_INHERIT, 0) };
+        if kept == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(socket)
+    }
+
     /// Makes what AcceptEx filled a whole socket: without
     /// `SO_UPDATE_ACCEPT_CONTEXT` it has no names and no shutdown.
     pub(crate) fn accepted(
@@ -290,14 +351,11 @@ impl Sys {
 
     /// Takes a call back, or with a null pointer all of this socket's: their
     /// completions still come. One that is over already is no error.
-    pub(crate) fn cancel(
-        &self,
-        fd: BorrowedFd<'_>,
-        overlapped: *const OVERLAPPED,
-    ) -> io::Result<()> {
+    pub(crate) fn cancel(&self, socket: RawFd, overlapped: *const OVERLAPPED) -> io::Result<()> {
         // SAFETY: the address is only compared with those of calls that are
-        // under way.
-        let answer = unsafe { CancelIoEx(handle(fd), overlapped) };
+        // under way; a number that is no socket any more is an error, and of
+        // another socket no such call is under way.
+        let answer = unsafe { CancelIoEx(socket as HANDLE, overlapped) };
         if answer != 0 {
             return Ok(());
         }
@@ -363,21 +421,27 @@ fn set_option<T>(fd: BorrowedFd<'_>, name: i32, value: Option<&T>) -> io::Result
 fn has_true_handles() -> bool {
     static TRUE: OnceLock<bool> = OnceLock::new();
     *TRUE.get_or_init(|| {
+        // Streams are TCP's alone; other protocols, which nobody uses here, may
+        // have no such handles.
+        let asked = [WinSock::IPPROTO_TCP, 0];
         let mut len = 0;
-        // SAFETY: without room it only says how much it needs.
-        unsafe { WinSock::WSAEnumProtocolsW(ptr::null(), ptr::null_mut(), &raw mut len) };
+        // SAFETY: the list ends with a zero; without room it only says how much
+        // it needs.
+        unsafe { WinSock::WSAEnumProtocolsW(asked.as_ptr(), ptr::null_mut(), &raw mut len) };
         // SAFETY: zeroes are a valid value of this plain structure.
         let empty: WinSock::WSAPROTOCOL_INFOW = unsafe { std::mem::zeroed() };
         let mut protocols = vec![empty; len as usize / size_of::<WinSock::WSAPROTOCOL_INFOW>() + 1];
         let mut room = u32::try_from(size_of_val(&protocols[..])).unwrap_or(0);
-        // SAFETY: `protocols` has `room` bytes of room.
+        // SAFETY: as above, and `protocols` has `room` bytes of room.
         let count = unsafe {
-            WinSock::WSAEnumProtocolsW(ptr::null(), protocols.as_mut_ptr(), &raw mut room)
+            WinSock::WSAEnumProtocolsW(asked.as_ptr(), protocols.as_mut_ptr(), &raw mut room)
         };
         usize::try_from(count).is_ok_and(|count| {
-            protocols[..count.min(protocols.len())]
-                .iter()
-                .all(|one| one.dwServiceFlags1 & WinSock::XP1_IFS_HANDLES != 0)
+            let known = &protocols[..count.min(protocols.len())];
+            !known.is_empty()
+                && known
+                    .iter()
+                    .all(|one| one.dwServiceFlags1 & WinSock::XP1_IFS_HANDLES != 0)
         })
     })
 }

@@ -58,10 +58,15 @@ impl Sys {
 
     /// A new socket, close-on-exec and non-blocking: `socket(2)`.
     pub(crate) fn socket(&self, domain: Domain, kind: Type) -> io::Result<Socket> {
-        verdict(self.strike(Call::Socket))?;
-        let socket = Socket::new(domain, kind, None)?;
+        let socket = self.blocking_socket(domain, kind)?;
         self.set_nonblocking(socket.as_fd())?;
         Ok(socket)
+    }
+
+    /// The same, but for calls that are begun and never wait.
+    pub(crate) fn blocking_socket(&self, domain: Domain, kind: Type) -> io::Result<Socket> {
+        verdict(self.strike(Call::Socket))?;
+        Socket::new(domain, kind, None)
     }
 
     /// Two connected sockets, close-on-exec and non-blocking: `socketpair(2)`.

@@ -9,10 +9,11 @@ use ferrevent_core::timer::{Tick, TimerId};
 use ferrevent_os::{Port, Token};
 use socket2::SockAddr;
 
+use super::TURN_OPS;
 use super::accept::Listener;
 use super::limits::{Limited, Limits};
+use super::run::Moment;
 use super::watch::Watch;
-use super::{TURN_BYTES, TURN_OPS};
 use crate::rate::Change;
 
 /// Which queue something's events go to: 0 is served first.
@@ -107,7 +108,7 @@ pub struct StreamEntry<S> {
     pub(super) unfinished: bool,
 }
 
-/// What a stream has used up of its share of a turn.
+/// What a stream has left of its share of a turn.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     turn: u32,
@@ -118,12 +119,12 @@ pub(super) struct Share {
 impl Share {
     /// In a new turn the share is whole again.
     #[inline]
-    pub(super) fn begin(&mut self, turn: u32) {
-        if self.turn != turn {
+    pub(super) fn begin(&mut self, moment: Moment) {
+        if self.turn != moment.turn {
             *self = Self {
-                turn,
-                bytes: 0,
-                ops: 0,
+                turn: moment.turn,
+                bytes: moment.share,
+                ops: TURN_OPS,
             };
         }
     }
@@ -131,13 +132,13 @@ impl Share {
     #[inline]
     pub(super) fn spend(&mut self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.ops = self.ops.saturating_add(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.ops = self.ops.saturating_sub(1);
     }
 
     #[inline]
     pub(super) fn is_spent(&self) -> bool {
-        self.bytes as usize >= TURN_BYTES || u32::from(self.ops) >= TURN_OPS
+        self.bytes == 0 || self.ops == 0
     }
 }
 

@@ -44,10 +44,13 @@ pub use watch::{Interest, Refusal, Registration};
 use entry::Entry;
 use table::Table;
 
-/// Bytes that one stream may move in one turn before others have theirs.
-const TURN_BYTES: usize = 128 * 1024;
+/// Bytes that all streams together may move in one turn, before the kernel is
+/// asked what else there is; each has its part of them.
+const TURN_BYTES: usize = 512 * 1024;
+/// Bytes that one stream may move in one turn, however many there are.
+const LEAST_SHARE: usize = 128 * 1024;
 /// Receives and sends of one stream in one turn.
-const TURN_OPS: u32 = 32;
+const TURN_OPS: u16 = 32;
 /// Connections that one listener may take in one turn.
 const TURN_ACCEPTS: u32 = 64;
 /// How long a listener rests when descriptors have run out, unless a stream
@@ -100,6 +103,8 @@ pub struct Engine<S, O> {
     limits_timer: limits::LimitsTimer,
     now: Tick,
     turn: u32,
+    /// Bytes that each stream may move in this turn.
+    share: u32,
 }
 
 /// One thing to be done in a turn.
@@ -151,6 +156,7 @@ impl<S, O> Engine<S, O> {
             limits_timer: None,
             now,
             turn: 1,
+            share: turn::share_of(0),
         }
     }
 

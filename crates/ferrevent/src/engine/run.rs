@@ -12,11 +12,12 @@ use super::{Engine, Work};
 /// How often bytes go to and fro between two piped streams in one turn.
 const PIPE_ROUNDS: u8 = 16;
 
-/// A turn: its time and its number.
+/// A turn: its time, its number, and the bytes that each stream may move.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Tick,
     pub(super) turn: u32,
+    pub(super) share: u32,
 }
 
 /// A stream that was taken out of the table to be run, and the one that it is
@@ -287,6 +288,7 @@ impl<S, O> Engine<S, O> {
             moment: Moment {
                 now: self.now,
                 turn: self.turn,
+                share: self.share,
             },
         })
     }

@@ -167,7 +167,7 @@ impl<S> StreamEntry<S> {
     /// this turn.
     #[inline]
     pub(super) fn pursue(&mut self, backend: &Backend, moment: Moment) -> bool {
-        self.share.begin(moment.turn);
+        self.share.begin(moment);
         if self.limited.is_some() {
             self.see_to_limits(backend, moment.now);
         }
@@ -181,7 +181,7 @@ impl<S> StreamEntry<S> {
     /// Hears what the kernel told.
     #[inline]
     pub(super) fn hear(&mut self, backend: &Backend, what: What, moment: Moment) {
-        self.share.begin(moment.turn);
+        self.share.begin(moment);
         if self.limited.is_some() {
             self.make_way(backend, &what, moment.now);
         }

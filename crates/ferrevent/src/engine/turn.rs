@@ -10,7 +10,7 @@ use ferrevent_os::{Accepted, Backend, Event, PortKind, Readiness, Token, Waiter,
 use super::descriptors::is_descriptor;
 use super::entry::{Entry, Timer, User};
 use super::limits::LIMITS;
-use super::{Engine, Priority, Run, Work};
+use super::{Engine, LEAST_SHARE, Priority, Run, TURN_BYTES, Work};
 use crate::quiet::{self, QUIET};
 
 /// Something for the driver to do.
@@ -118,6 +118,12 @@ impl Waiting {
         let patience = patience.map(|patience| patience.saturating_sub(slept));
         backend.wait(&mut self.waiter, patience, &mut self.events)
     }
+}
+
+/// The bytes that each of so many streams may move in one turn.
+pub(super) fn share_of(streams: usize) -> u32 {
+    let share = (TURN_BYTES / streams.max(1)).max(LEAST_SHARE);
+    u32::try_from(share).unwrap_or(u32::MAX)
 }
 
 /// Whether it could come to a long wait where there is memory to give.
@@ -236,10 +242,12 @@ impl<S, O> Engine<S, O> {
     /// ```
     pub fn gather(&mut self, mut waiting: Waiting) {
         self.now = self.now.max(self.backend.sys().now());
+        let going_on = self.later.len();
         self.begin_turn();
         self.gather_timers();
         let incoming = &mut waiting.events;
         incoming.retain(|event| !matches!(event.what, What::Wake));
+        self.share = share_of(going_on + incoming.len());
         if let [queue] = self.queues.as_mut_slice() {
             queue.extend(incoming.drain(..).map(Work::Kernel));
         }
@@ -282,6 +290,7 @@ impl<S, O> Engine<S, O> {
     /// ```
     pub fn begin_turn(&mut self) {
         self.turn = self.turn.wrapping_add(1);
+        self.share = share_of(self.later.len());
         for token in std::mem::take(&mut self.later) {
             self.enqueue(token, Work::Run(token));
         }

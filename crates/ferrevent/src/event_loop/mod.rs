@@ -144,7 +144,7 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn build(self) -> io::Result<EventLoop> {
-        let (inner, backend) = self.open(Backend::new)?;
+        let (inner, backend) = self.open(BackendKind::default(), Backend::new)?;
         Ok(EventLoop {
             inner,
             backend,
@@ -167,17 +167,18 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn build_pool(self, workers: usize) -> io::Result<Pool> {
-        let (inner, backend) = self.open(Backend::new_shared)?;
+        let (inner, backend) = self.open(BackendKind::default_shared(), Backend::new_shared)?;
         Ok(Pool::new_with(inner, backend, workers))
     }
 
     fn open<M: Mode>(
         self,
+        default: BackendKind,
         open: fn(BackendKind, Sys) -> io::Result<Backend>,
     ) -> io::Result<(Inner<M>, Arc<Backend>)> {
         let kind = match self.backend {
             Some(kind) => kind,
-            None => backend_from_environment()?,
+            None => backend_from_environment()?.unwrap_or(default),
         };
         let sys = Sys::new(self.clock.unwrap_or_else(Clock::real), self.faults);
         let backend = Arc::new(open(kind, sys)?);
@@ -186,15 +187,15 @@ impl Builder {
     }
 }
 
-fn backend_from_environment() -> io::Result<BackendKind> {
+fn backend_from_environment() -> io::Result<Option<BackendKind>> {
     match std::env::var("FERREVENT_BACKEND") {
-        Ok(name) if !name.is_empty() => name.parse().map_err(|error| {
+        Ok(name) if !name.is_empty() => name.parse().map(Some).map_err(|error| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("FERREVENT_BACKEND: {error}"),
             )
         }),
-        _ => Ok(BackendKind::default()),
+        _ => Ok(None),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Listening: a few accepts stand ready, each with a socket of its own, and
-//! what they took waits until it is asked for.
+//! what they took waits until it is asked for. Whoever comes in a burst and
+//! finds none left waits in the system's own queue; those are taken from there
+//! one by one before new accepts are made ready.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,8 +16,7 @@ use crate::sys::fd::AsFd;
 use crate::sys::overlapped::Addresses;
 use crate::sys::{Call, Fault, errno, is_canceled, verdict};
 
-/// Accepts that stand ready on one listener. What comes meanwhile waits in the
-/// system's own queue.
+/// Accepts that stand ready on one listener.
 const STANDING: usize = 4;
 
 /// What a listening port has under way.
@@ -25,6 +26,8 @@ pub(super) struct Listening {
     nodelay: bool,
     keepalive: bool,
     standing: usize,
+    /// One came lately: more may wait in the system's queue.
+    burst: bool,
     taken: VecDeque<io::Result<Accepted>>,
 }
 
@@ -37,12 +40,25 @@ impl Listening {
             nodelay: socket.tcp_nodelay().unwrap_or(false),
             keepalive: socket.keepalive().unwrap_or(false),
             standing: 0,
+            burst: false,
             taken: VecDeque::new(),
         })
     }
 
     pub(super) fn standing(&self) -> usize {
         self.standing
+    }
+
+    /// Sets what a connection has from its listener.
+    fn hand_down(&self, accepted: Accepted) -> io::Result<Accepted> {
+        let socket = SockRef::from(&accepted.fd);
+        if self.nodelay {
+            socket.set_tcp_nodelay(true)?;
+        }
+        if self.keepalive {
+            socket.set_keepalive(true)?;
+        }
+        Ok(accepted)
     }
 }
 
@@ -56,7 +72,12 @@ impl Backend {
                 Err(error) => return self.accepted(port, Err(error)),
             },
         };
-        self.stand_ready(port, &mut listening);
+        if listening.taken.is_empty() && listening.burst {
+            self.take_queued(port, &mut listening);
+        }
+        if listening.taken.is_empty() {
+            self.stand_ready(port, &mut listening);
+        }
         let next = self.next_taken(&mut listening);
         port.iocp.listening = Some(listening);
         self.accepted(port, next?)
@@ -73,7 +94,10 @@ impl Backend {
         match result.and_then(|accepted| self.complete(port, &listening, accepted)) {
             // Nobody asked for it to be taken back but the system.
             Err(error) if is_canceled(&error) => {}
-            result => listening.taken.push_back(result),
+            result => {
+                listening.burst = true;
+                listening.taken.push_back(result);
+            }
         }
         port.iocp.listening = Some(listening);
         if port.flags.has(Flags::ACCEPTING) {
@@ -88,6 +112,18 @@ impl Backend {
             result,
             armed: false,
         })
+    }
+
+    /// Takes one that waits in the system's queue, if any does.
+    fn take_queued(&self, port: &Port, listening: &mut Listening) {
+        match self.sys.accept_queued(port.fd_ref()) {
+            Ok(fd) => {
+                let accepted = listening.hand_down(Accepted { fd });
+                listening.taken.push_back(accepted);
+            }
+            // What is wrong, if anything is, the accepts that stand tell.
+            Err(_) => listening.burst = false,
+        }
     }
 
     /// Begins as many accepts as are missing. That sockets have run out is
@@ -119,7 +155,7 @@ impl Backend {
         port: &Port,
         domain: Domain,
     ) -> io::Result<Option<io::Result<Accepted>>> {
-        let socket = self.sys.socket(domain, Type::STREAM)?;
+        let socket = self.sys.blocking_socket(domain, Type::STREAM)?;
         let accepting = Accepting {
             socket: socket.into(),
             addresses: Addresses::EMPTY,
@@ -151,7 +187,7 @@ impl Backend {
         Ok(Some(Ok(Accepted { fd })))
     }
 
-    /// Makes a connection whole, with what its listener hands down.
+    /// Makes a connection whole that an accept which stood ready took.
     fn complete(
         &self,
         port: &Port,
@@ -159,14 +195,7 @@ impl Backend {
         accepted: Accepted,
     ) -> io::Result<Accepted> {
         self.sys.accepted(port.fd_ref(), accepted.fd.as_fd())?;
-        let socket = SockRef::from(&accepted.fd);
-        if listening.nodelay {
-            socket.set_tcp_nodelay(true)?;
-        }
-        if listening.keepalive {
-            socket.set_keepalive(true)?;
-        }
-        Ok(accepted)
+        listening.hand_down(accepted)
     }
 
     /// The next connection; a fault leaves it where it is, as accept(2) would.

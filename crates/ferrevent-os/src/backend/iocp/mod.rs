@@ -1,9 +1,6 @@
 //! I/O completion ports.
 //!
-//! A receive waits as a receive of no bytes, which holds no buffer and tells
-//! only that there is something to take; then a pooled block is filled at
-//! once, by the same rules as after an event of epoll. So a receive that is
-//! taken back needs nothing of the kernel: what was told is remembered.
+//! How a receive waits, with a block or without, is told in `receive.rs`.
 //!
 //! A send takes what fits at once; the rest is handed to the kernel, which
 //! keeps it pinned until it is sent. Connections are taken by a few accepts
@@ -13,25 +10,27 @@
 
 mod listen;
 mod queue;
+mod receive;
 mod watch;
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferrevent_core::buffer::{Buffer, Pinned};
 use socket2::SockAddr;
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
 use super::{Event, What};
-use crate::op::{Accepted, Completion, Op, OpKind, Received, Token};
+use crate::op::{Accepted, Completion, Op, OpKind, Token};
 use crate::port::{Flags, Port, PortKind, Readiness};
-use crate::sys::fd::{OwnedFd, RawFd};
+use crate::sys::Sys;
+use crate::sys::fd::{AsRawFd, OwnedFd, RawFd};
 use crate::sys::overlapped::bind_for;
-use crate::sys::{Sys, is_canceled};
 use crate::wake::{Bell, WakeDescriptor, insist};
 use listen::Listening;
 use queue::{Body, Home, InFlight, NO_ENTRY, Operation, Queue, Sending};
+use receive::{Receiving, Standing};
 use watch::Watches;
 
 /// The token of a wake-up; the engine's tokens never reach it.
@@ -50,10 +49,7 @@ pub(crate) struct Own {
     sending: Option<InFlight>,
     connecting: Option<InFlight>,
     listening: Option<Box<Listening>>,
-    /// The error of a probe, told once everything before it was received.
-    trouble: Option<i32>,
-    /// A receive of no bytes is under way.
-    probing: bool,
+    receiving: Receiving,
     /// What is done at once has no completion.
     skips: bool,
 }
@@ -62,6 +58,7 @@ pub(crate) struct Own {
 pub(super) struct Backend {
     sys: Sys,
     watches: Watches,
+    standing: Standing,
     queue: Arc<Queue>,
 }
 
@@ -84,6 +81,7 @@ impl Backend {
         Ok(Self {
             sys,
             watches: Watches::new(shared),
+            standing: Standing::default(),
             queue,
         })
     }
@@ -103,6 +101,9 @@ impl Backend {
         // What is ready is remembered, and asked for when it is not.
         port.flags.set(Flags::EDGE, true);
         port.ready = Readiness::WRITE;
+        // What a new connection brings is taken in one piece.
+        port.flags.set(Flags::BULK, kind == PortKind::Tcp);
+        port.iocp.receiving = Receiving::new(kind);
         port.iocp.queue = Some(Arc::clone(&self.queue));
         port
     }
@@ -132,6 +133,10 @@ impl Backend {
         output: &Buffer,
         most: usize,
     ) -> Option<io::Result<usize>> {
+        if port.kind == PortKind::Tcp {
+            // Begun sends do as well, and their rest need not be asked for.
+            return None;
+        }
         port.send_at_once(&self.sys, output, most)
     }
 
@@ -143,18 +148,14 @@ impl Backend {
         };
         if let Some(one) = under_way {
             // If it cannot be taken back, it completes as if nothing was said.
-            let _ = self.sys.cancel(port.fd_ref(), one.address());
+            let _ = self.sys.cancel(port.fd.as_raw_fd(), one.address());
         }
         None
     }
 
     pub(super) fn event(&self, port: &mut Port, what: What, sink: &mut dyn FnMut(Completion)) {
         match what {
-            What::Ready(ready) => {
-                port.iocp.probing = false;
-                port.ready = port.ready.with(ready);
-                self.go_on_receiving(port, sink);
-            }
+            What::Ready(ready) => self.probed(port, Ok(ready), sink),
             What::Done(completion) => self.done(port, completion, sink),
             What::Wake => {}
         }
@@ -167,14 +168,14 @@ impl Backend {
     pub(super) fn release(&self, port: Port) -> OwnedFd {
         let own = &port.iocp;
         let listening = own.listening.as_ref();
-        if own.probing
+        if own.receiving.is_under_way()
             || own.sending.is_some()
             || own.connecting.is_some()
             || listening.is_some_and(|it| it.standing() > 0)
         {
             // A duplicate of the socket may stay open, so they are taken back
             // by hand; they come home by themselves.
-            let _ = self.sys.cancel(port.fd_ref(), std::ptr::null());
+            let _ = self.sys.cancel(port.fd.as_raw_fd(), std::ptr::null());
         }
         port.fd
     }
@@ -238,21 +239,32 @@ impl Backend {
         };
         self.watches.tell_again(&self.sys, &self.queue);
         let first = events.len();
-        let taken = self
-            .queue
-            .take(&self.sys, &mut waiter.entries, asleep, |home| {
-                self.came_home(home, events);
-            })?;
-        if taken.woken {
-            events.push(Event {
-                token: Token(WAKE),
-                what: What::Wake,
-            });
+        let end = asleep.and_then(|asleep| Instant::now().checked_add(asleep));
+        let mut count = 0;
+        loop {
+            self.standing.look_round(&self.sys);
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let patience = self.standing.patience(left);
+            let taken = self
+                .queue
+                .take(&self.sys, &mut waiter.entries, patience, |home| {
+                    self.came_home(home, events);
+                })?;
+            if taken.woken {
+                events.push(Event {
+                    token: Token(WAKE),
+                    what: What::Wake,
+                });
+            }
+            if taken.count == waiter.entries.len() && taken.count < LARGEST_BATCH {
+                waiter.entries.resize(taken.count * 2, NO_ENTRY);
+            }
+            count += taken.count;
+            if count > 0 || patience == left {
+                break;
+            }
         }
-        if taken.count == waiter.entries.len() && taken.count < LARGEST_BATCH {
-            waiter.entries.resize(taken.count * 2, NO_ENTRY);
-        }
-        if taken.count == 0
+        if count == 0
             && events.len() == first
             && let Some(time) = timeout
         {
@@ -268,10 +280,15 @@ impl Backend {
             outcome,
             bytes,
         } = home;
+        let name = operation.name();
         let token = operation.token;
         let what = match (operation.body, outcome) {
             (Body::Probe, Ok(())) => What::Ready(Readiness::READ),
             (Body::Probe, Err(error)) => What::Done(Op::Receive.fail(error)),
+            (Body::Receive(block), outcome) => {
+                self.standing.remove(name);
+                What::Done(receive::told(block, outcome.map(|()| bytes)))
+            }
             (Body::Send(_), outcome) => What::Done(Completion::Sent(outcome.map(|()| bytes))),
             (Body::Accept(accepting), outcome) => {
                 let fd = accepting.socket;
@@ -292,17 +309,7 @@ impl Backend {
 
     fn done(&self, port: &mut Port, completion: Completion, sink: &mut dyn FnMut(Completion)) {
         match completion {
-            Completion::Received { result, .. } => {
-                port.iocp.probing = false;
-                if let Err(error) = result
-                    && !is_canceled(&error)
-                {
-                    port.iocp.trouble = error.raw_os_error();
-                    // Whatever came before it is still there.
-                    port.ready = port.ready.with(Readiness::READ);
-                }
-                self.go_on_receiving(port, sink);
-            }
+            Completion::Received { result, .. } => self.receive_came_home(port, result, sink),
             Completion::Sent(outcome) => {
                 port.iocp.sending = None;
                 port.ready = port.ready.with(Readiness::WRITE);
@@ -317,90 +324,6 @@ impl Backend {
                 if let Some(completion) = self.accept_came_home(port, result) {
                     sink(completion);
                 }
-            }
-        }
-    }
-
-    fn go_on_receiving(&self, port: &mut Port, sink: &mut dyn FnMut(Completion)) {
-        if port.flags.has(Flags::RECEIVING)
-            && let Some(completion) = self.receive(port)
-        {
-            sink(completion);
-        }
-    }
-
-    /// Fills a block if something is there, else waits for it by a probe.
-    fn receive(&self, port: &mut Port) -> Option<Completion> {
-        loop {
-            if !port.ready.any(Readiness::READ) {
-                if port.iocp.probing {
-                    return None;
-                }
-                let outcome = match port.iocp.trouble.take() {
-                    Some(error) => Err(io::Error::from_raw_os_error(error)),
-                    None => self.probe(port),
-                };
-                match outcome {
-                    Ok(true) => {}
-                    Ok(false) => return None,
-                    Err(error) => {
-                        port.flags.set(Flags::RECEIVING, false);
-                        return Some(Op::Receive.fail(error));
-                    }
-                }
-            }
-            if let Some(completion) = port.try_receive(&self.sys) {
-                return Some(self.received(port, completion));
-            }
-        }
-    }
-
-    /// Arranges for what comes after a receive.
-    fn received(&self, port: &mut Port, completion: Completion) -> Completion {
-        let Completion::Received { result, armed } = completion else {
-            return completion;
-        };
-        if matches!(result, Ok(Received::End))
-            && let Some(error) = port.iocp.trouble.take()
-        {
-            // The kernel told it to the probe, and not once more.
-            return Op::Receive.fail(io::Error::from_raw_os_error(error));
-        }
-        let armed = armed
-            && port.iocp.trouble.is_none()
-            && (port.iocp.probing
-                || match self.probe(port) {
-                    Ok(at_once) => !at_once,
-                    Err(error) => {
-                        port.iocp.trouble = error.raw_os_error();
-                        false
-                    }
-                });
-        port.flags.set(Flags::RECEIVING, armed);
-        Completion::Received { result, armed }
-    }
-
-    /// Asks to be told when something is there; `true` if it is already.
-    fn probe(&self, port: &mut Port) -> io::Result<bool> {
-        let operation = Operation::new(port.token, Body::Probe);
-        // Where a message would be lost by it, it is only looked at.
-        let peek = port.kind == PortKind::Socket;
-        let fd = port.fd_ref();
-        let begun = self
-            .queue
-            .begin(operation, port.iocp.skips, |_, overlapped| {
-                // SAFETY: the queue keeps the operation until it is home.
-                unsafe { self.sys.begin_probe(fd, peek, overlapped) }
-            });
-        match begun {
-            Ok(_) => {
-                port.iocp.probing = true;
-                Ok(false)
-            }
-            Err((_, outcome)) => {
-                outcome?;
-                port.ready = port.ready.with(Readiness::READ);
-                Ok(true)
             }
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Operation {
 pub(super) enum Body {
     /// A receive of no bytes: it tells only that there are some.
     Probe,
+    /// A receive into this block.
+    Receive(Block),
     Send(Box<Sending>),
     Accept(Box<Accepting>),
     Connect(Box<SockAddr>),
@@ -112,6 +114,11 @@ impl Operation {
             token,
             body,
         })
+    }
+
+    /// What it was known by while it was under way.
+    pub(super) fn name(&self) -> *const OVERLAPPED {
+        &raw const self.overlapped.0
     }
 }
 
