@@ -34,7 +34,16 @@ pub(super) fn question<T>() -> (Answering<T>, Answer<T>) {
 
 impl<T> Answering<T> {
     pub(super) fn answer(self, answer: T) {
+        self.keep(answer);
+    }
+
+    /// An answer that is not yet to be known.
+    pub(super) fn keep(&self, answer: T) {
         lock(&self.0).answer = Some(answer);
+    }
+
+    pub(super) fn kept(&self) -> Option<T> {
+        lock(&self.0).answer.take()
     }
 
     /// Whether nobody waits for the answer any more.

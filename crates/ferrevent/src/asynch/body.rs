@@ -14,12 +14,15 @@ use crate::host::panic_message;
 
 /// What a runtime does with a future that it knows nothing else of.
 pub(super) trait Work {
-    /// Polls it once. When it is over what it holds is let go of, and then its
-    /// owner is told of its outcome.
+    /// Polls it once. When it is ready its outcome is kept, until it is
+    /// [over](Self::over).
     fn poll(self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<()>;
 
-    /// Drops the future; its owner hears that it was canceled.
+    /// Its outcome is that it was canceled.
     fn cancel(self: Pin<&mut Self>);
+
+    /// Lets go of what the future holds, and then tells its owner.
+    fn over(self: Pin<Box<Self>>);
 }
 
 /// What the owner of a task waits for.
@@ -39,9 +42,8 @@ pin_project! {
     /// that nobody waits for is given back.
     pub(super) struct Body<F: Future> {
         owner: Option<Answering<Result<F::Output, TaskError>>>,
-        // None once it is over.
         #[pin]
-        future: Option<F>,
+        future: F,
     }
 }
 
@@ -50,48 +52,49 @@ impl<F: Future> Body<F> {
         let (answering, outcome) = question();
         let body = Self {
             owner: Some(answering),
-            future: Some(future),
+            future,
         };
         (body, outcome)
-    }
-
-    fn end(self: Pin<&mut Self>, outcome: Result<F::Output, TaskError>) {
-        let mut this = self.project();
-        let dropped = guarded(|| this.future.set(None));
-        let owner = this.owner.take();
-        // Nobody hears of an outcome that panics as nobody takes it.
-        let _ = guarded(|| {
-            let outcome = outcome.and_then(|value| dropped.map(|()| value));
-            if let Some(owner) = owner {
-                owner.answer(outcome);
-            }
-        });
     }
 }
 
 impl<F: Future> Work for Body<F> {
-    fn poll(mut self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<()> {
-        let this = self.as_mut().project();
+    fn poll(self: Pin<&mut Self>, polling: &mut Polling<'_>) -> Poll<()> {
+        let this = self.project();
         if this.owner.as_ref().is_some_and(Answering::is_for_nobody) {
             *this.owner = None;
         }
-        let Some(future) = this.future.as_pin_mut() else {
-            return Poll::Ready(());
-        };
         let mut polled = Poll::Pending;
-        let outcome = match guarded(|| polled = future.poll(polling)) {
+        let outcome = match guarded(|| polled = this.future.poll(polling)) {
             Ok(()) => match polled {
                 Poll::Ready(value) => Ok(value),
                 Poll::Pending => return Poll::Pending,
             },
             Err(panicked) => Err(panicked),
         };
-        self.end(outcome);
+        // Nobody hears of an outcome that panics as nobody takes it.
+        let _ = guarded(|| {
+            if let Some(owner) = this.owner {
+                owner.keep(outcome);
+            }
+        });
         Poll::Ready(())
     }
 
     fn cancel(self: Pin<&mut Self>) {
-        self.end(Err(TaskError::Canceled));
+        if let Some(owner) = self.project().owner {
+            owner.keep(Err(TaskError::Canceled));
+        }
+    }
+
+    fn over(mut self: Pin<Box<Self>>) {
+        let owner = self.as_mut().project().owner.take();
+        let dropped = guarded(|| drop(self));
+        let Some(owner) = owner else { return };
+        let _ = guarded(|| {
+            let outcome = owner.kept().unwrap_or(Err(TaskError::Canceled));
+            owner.answer(outcome.and_then(|value| dropped.map(|()| value)));
+        });
     }
 }
 

@@ -29,7 +29,6 @@ struct State {
     input: Buffer,
     output: Buffer,
     reader: Option<Waker>,
-    writer: Option<Waker>,
     /// The stream's token, which is never zero.
     token: Option<NonZeroU64>,
     rare: Option<Box<Rare>>,
@@ -45,6 +44,9 @@ struct Rare {
     /// Where a write waits, if not where it does usually.
     high: Option<usize>,
     end: Option<Failure>,
+    /// Why nothing goes any more, while there may still be something to read.
+    lost: Option<Failure>,
+    writer: Option<Waker>,
     calls: Vec<Call>,
 }
 
@@ -72,6 +74,20 @@ const PUSH: u16 = 1 << 9;
 const TELLS: u16 = 1 << 10;
 /// A filter that was put on it is not open yet.
 const OPENING: u16 = 1 << 11;
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        let Self {
+            high,
+            end,
+            lost,
+            writer,
+            calls,
+        } = self;
+        let nothing = end.is_none() && lost.is_none() && writer.is_none();
+        nothing && high.is_none() && calls.is_empty()
+    }
+}
 
 /// Where a write waits usually.
 const HIGH: usize = StreamConfig::DEFAULT.output.high;
@@ -122,14 +138,21 @@ impl State {
     }
 
     fn take_calls(&mut self) -> Vec<Call> {
-        let Some(rare) = &mut self.rare else {
-            return Vec::new();
-        };
-        let calls = std::mem::take(&mut rare.calls);
-        if rare.high.is_none() && rare.end.is_none() {
+        match &mut self.rare {
+            Some(rare) => std::mem::take(&mut rare.calls),
+            None => Vec::new(),
+        }
+    }
+
+    fn take_writer(&mut self) -> Option<Waker> {
+        self.rare.as_mut()?.writer.take()
+    }
+
+    /// Keeps no room that is empty.
+    fn tidy(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
             self.rare = None;
         }
-        calls
     }
 
     fn has_calls(&self) -> bool {
@@ -149,6 +172,12 @@ impl State {
     /// Why it failed, if it did.
     fn failure(&self) -> Option<io::Error> {
         Some(self.rare.as_ref()?.end.as_ref()?.error())
+    }
+
+    /// Why what was written does not go, if so.
+    fn lost(&self) -> Option<&Failure> {
+        let rare = self.rare.as_ref()?;
+        rare.end.as_ref().or(rare.lost.as_ref())
     }
 
     fn token(&self) -> Option<Token> {
@@ -171,8 +200,14 @@ impl State {
         }
     }
 
-    fn set_unsent(&mut self, bytes: usize) {
-        self.unsent = u32::try_from(bytes).unwrap_or(u32::MAX);
+    /// Looks at what waits in the stream, and whether it still goes.
+    fn look_at(&mut self, stream: &mut Stream<'_>) {
+        self.unsent = u32::try_from(stream.waiting()).unwrap_or(u32::MAX);
+        if let Some(reason) = stream.machine.broken()
+            && self.lost().is_none()
+        {
+            self.rare_mut().lost = Failure::of(reason);
+        }
     }
 
     /// How much may be written.
@@ -183,8 +218,8 @@ impl State {
 
     /// Why no more can be written.
     fn refusal(&self) -> Option<io::Error> {
-        if let Some(failure) = self.failure() {
-            return Some(failure);
+        if let Some(failure) = self.lost() {
+            return Some(failure.error());
         }
         if self.has(CLOSED) {
             return Some(closed());
@@ -234,13 +269,14 @@ impl State {
         } else if self.has(FINISH) {
             stream.finish_write();
         }
-        self.set_unsent(stream.waiting());
+        self.look_at(stream);
         let tells = self.has(FLUSH) && self.unsent > 0;
         if tells != self.has(TELLS) {
             self.flags ^= TELLS;
             stream.tell_sent(tells);
         }
-        stream.machine.set_tells_writable(self.writer.is_some());
+        let waits = self.rare.as_ref().is_some_and(|rare| rare.writer.is_some());
+        stream.machine.set_tells_writable(waits);
     }
 
     fn is_full(&self) -> bool {
@@ -249,14 +285,14 @@ impl State {
 
     /// Whoever waits to write may go on, or has to hear of the end.
     fn waiting_writer(&mut self) -> Option<Waker> {
-        let over = self.has(CLOSED);
+        let over = self.has(CLOSED) || self.lost().is_some();
         let flushed = self.has(FLUSH) && self.unsent == 0 && self.output.is_empty();
         if flushed {
             self.flags &= !FLUSH;
         }
         let may = flushed || (!self.has(FLUSH) && !self.is_full());
         if over || may {
-            self.writer.take()
+            self.take_writer()
         } else {
             None
         }
@@ -271,7 +307,6 @@ impl Cell {
                 input: Buffer::new(),
                 output: Buffer::new(),
                 reader: None,
-                writer: None,
                 token: None,
                 rare: None,
                 unsent: 0,
@@ -309,7 +344,7 @@ impl Cell {
                 state.unsent = 0;
             }
             let calls = state.take_calls();
-            (state.reader.take(), state.writer.take(), calls)
+            (state.reader.take(), state.take_writer(), calls)
         };
         drop(calls);
         wake(reader);
@@ -393,7 +428,7 @@ impl Cell {
                 return (Poll::Ready(Err(refusal)), false);
             }
             if state.is_full() {
-                remember(&mut state.writer, polling.waker());
+                remember(&mut state.rare_mut().writer, polling.waker());
                 state.flags &= !FLUSH;
                 return (Poll::Pending, true);
             }
@@ -407,8 +442,8 @@ impl Cell {
     #[inline]
     pub(super) fn poll_flush(&self, polling: &Polling<'_>, whole: bool) -> Poll<io::Result<()>> {
         self.with(|state| {
-            if let Some(failure) = state.failure() {
-                return (Poll::Ready(Err(failure)), false);
+            if let Some(failure) = state.lost() {
+                return (Poll::Ready(Err(failure.error())), false);
             }
             let sent = state.unsent == 0 && (!whole || state.output.is_empty());
             if state.has(CLOSED) && !sent {
@@ -418,7 +453,7 @@ impl Cell {
                 state.flags |= PUSH;
                 return (Poll::Ready(Ok(())), !state.output.is_empty());
             }
-            remember(&mut state.writer, polling.waker());
+            remember(&mut state.rare_mut().writer, polling.waker());
             state.flags |= FLUSH | PUSH;
             (Poll::Pending, true)
         })
@@ -487,7 +522,7 @@ impl Cell {
     pub(super) fn let_go(&self) {
         let (reader, writer) = self.with(|state| {
             state.flags |= DROPPED;
-            ((state.reader.take(), state.writer.take()), true)
+            ((state.reader.take(), state.take_writer()), true)
         });
         drop((reader, writer));
     }
@@ -537,7 +572,7 @@ impl Bridge {
             state.flags &= !TOUCHED;
             state.flags |= BUSY;
             state.receive(stream);
-            state.set_unsent(stream.waiting());
+            state.look_at(stream);
             reader = None;
             if !state.input.is_empty() || state.has(ENDED | CLOSED) {
                 reader = state.reader.take();
@@ -570,6 +605,7 @@ impl Bridge {
             }
             if reader.is_none() {
                 state.flags &= !BUSY;
+                state.tidy();
                 return;
             }
         }

@@ -134,6 +134,7 @@ pub(super) fn shut_down(hub: &Arc<Hub>) {
     let Ok(Some(table)) = table else { return };
     for mut body in table.slots.into_iter().filter_map(|slot| slot.body) {
         body.as_mut().cancel();
+        body.over();
         hub.ends();
     }
 }
@@ -180,8 +181,8 @@ impl Key {
     }
 
     fn end(&self, body: Boxed) {
+        body.over();
         self.state.finish();
-        drop(body);
         if self.with(|table| table.forget(self)) == Some(true) {
             self.hub.ends();
         }

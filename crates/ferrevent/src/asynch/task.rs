@@ -158,8 +158,8 @@ impl Spawned {
     }
 
     fn end(&self, body: Boxed) {
+        body.over();
         self.state.finish();
-        drop(body);
         self.hub.let_go(self.slot);
     }
 }

@@ -42,6 +42,36 @@ fn a_close_waits_for_the_rest() {
     });
 }
 
+/// What was lost on its way was not flushed; what came before can be read.
+#[cfg(unix)]
+#[test]
+fn a_close_tells_of_what_was_lost() {
+    use ferrevent::sys::{Call, Fault, FaultPlan, Rule, errno};
+    let plan = || {
+        let broken = Fault::Errno(errno::EPIPE);
+        FaultPlan::new(1, vec![Rule::nth(Call::Send, 0, broken)])
+    };
+    crate::everywhere::with_faults(plan, |runtime| async move {
+        let (near, far) = local_pair();
+        io::Write::write_all(&mut &far, b"hello")?;
+        let mut stream = runtime.adopt(near.into()).await?;
+        stream.write_all(b"into the void").await?;
+        let waits = futures_util::future::join(stream.readable(), async {
+            runtime.sleep(Duration::from_millis(1)).await;
+        });
+        waits.await.0?;
+        let closed = stream.close().await.unwrap_err();
+        assert_eq!(closed.kind(), io::ErrorKind::BrokenPipe);
+        let more = stream.write(b"more").await.unwrap_err();
+        assert_eq!(more.kind(), io::ErrorKind::BrokenPipe);
+        let mut came = [0; 5];
+        stream.read_exact(&mut came).await?;
+        assert_eq!(&came, b"hello");
+        drop(far);
+        Ok(())
+    });
+}
+
 /// A task that is always ready stops neither streams nor timers.
 #[test]
 fn a_busy_task_stops_nobody() {

@@ -524,6 +524,27 @@ impl Machine {
         self.flags.has(Flags::CLOSED)
     }
 
+    /// Why nothing is sent any more, while there may still be something to
+    /// read; the close will tell the same.
+    ///
+    /// ```
+    /// # use std::io::ErrorKind;
+    /// # use ferrevent_core::stream::Machine;
+    /// # use ferrevent_core::timer::Tick;
+    /// let mut machine = Machine::connected();
+    /// assert!(machine.broken().is_none());
+    /// machine.receive_failed(Tick(0), ErrorKind::ConnectionReset.into());
+    /// assert!(machine.broken().is_some());
+    /// ```
+    #[inline]
+    pub fn broken(&self) -> Option<&CloseReason> {
+        if self.flags.has(Flags::BROKEN) {
+            self.failure.as_deref()
+        } else {
+            None
+        }
+    }
+
     /// Whether the peer has ended its side.
     ///
     /// ```
