@@ -46,6 +46,12 @@ fn bufferevents_on_poll() {
 }
 
 #[test]
+fn bufferevents_on_io_uring() {
+    // Where there is none it is epoll.
+    same_on_both("bufferevent", &[], &[("FERREVENT_BACKEND", "uring")]);
+}
+
+#[test]
 fn pairs_and_filters() {
     same_on_both("pairs", &[], &[]);
     same_on_both("pairs", &["threads"], &[]);
