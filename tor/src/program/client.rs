@@ -75,19 +75,35 @@ async fn page<R: Runtime>(
     let host = host.trim_matches(['[', ']']);
     let stream = client.connect((host, port)).await;
     let stream = stream.with_context(|| format!("no stream to {host}:{port}"))?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = format!("{host}:{port}");
+    let asked = get(client.runtime(), stream, &host, path, into);
+    asked.await.with_context(|| uri.to_string())
+}
+
+/// Asks a server at the end of a stream for a page, and tells how long it is.
+///
+/// # Errors
+/// What it answers, if that is no page, or what broke off.
+pub(super) async fn get<R: Runtime>(
+    runtime: &R,
+    stream: DataStream,
+    host: &str,
+    path: &str,
+    into: &mut (dyn Write + Send),
+) -> anyhow::Result<u64> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(Spoken(stream)).await?;
-    client.runtime().spawn(async move {
+    runtime.spawn(async move {
         // What fails there is told by the sender, or by the body.
         let _ = connection.await;
     })?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
-        .header(header::HOST, format!("{host}:{port}"))
+        .header(header::HOST, host)
         .header(header::USER_AGENT, "ferrevent-tor")
         .body(Empty::<Bytes>::new())?;
     let mut response = sender.send_request(request).await?;
     if !response.status().is_success() {
-        bail!("{uri}: the server answers {}", response.status());
+        bail!("the server answers {}", response.status());
     }
     let mut bytes = 0;
     while let Some(frame) = response.frame().await {

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clap::Args;
 use safelog::MaybeSensitive;
 use tor_circmgr::build::exit_circparams_from_netparams;
-use tor_dirclient::request::RoutersOwnDescRequest;
 use tor_linkspec::{ChannelMethod, HasRelayIds, OwnedChanTarget};
 use tor_llcrypto::pk::ed25519::Ed25519Identity;
 use tor_llcrypto::pk::rsa::RsaIdentity;
@@ -20,8 +19,8 @@ use tor_proto::{ClientChannelBuilder, ClientTunnel, ClockSkew};
 use tor_rtcompat::tls::TlsConnector;
 use tor_rtcompat::{CertifiedConn, NetStreamProvider, SpawnExt, TlsProvider};
 
-use super::Common;
 use super::tap::Tap;
+use super::{Common, client};
 use crate::TorRuntime;
 
 #[derive(Args)]
@@ -155,10 +154,11 @@ async fn link(runtime: TorRuntime, options: &Options) -> anyhow::Result<()> {
 const NAME: &str = "www.example.net";
 
 async fn descriptor(runtime: &TorRuntime, tunnel: Arc<ClientTunnel>) -> anyhow::Result<String> {
-    let mut stream = tunnel.begin_dir_stream().await.context("BEGIN_DIR")?;
-    let request = RoutersOwnDescRequest::new();
-    let response = tor_dirclient::send_request(runtime, &request, &mut stream, None).await?;
-    Ok(response.into_output_string()?)
+    let stream = tunnel.begin_dir_stream().await.context("BEGIN_DIR")?;
+    let mut text = Vec::new();
+    // dir-spec, "General-use HTTP URLs": what the relay says of itself.
+    client::get(runtime, stream, "relay", "/tor/server/authority", &mut text).await?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Steps, with the time that each took.

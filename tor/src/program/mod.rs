@@ -87,7 +87,7 @@ struct Common {
     /// Which interface of the kernel moves the bytes: epoll, uring or poll.
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendKind>,
-    /// So many threads. Default: one for each processor.
+    /// So many threads. Default: one, which is enough for a client.
     #[arg(long, value_name = "THREADS")]
     workers: Option<std::num::NonZeroUsize>,
     /// What is logged to standard error: error, warn, info, debug, trace, or

@@ -263,7 +263,9 @@ async fn answer(stream: IncomingStream) -> anyhow::Result<()> {
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&vec![b'.'; PAGE]).await?;
     stream.flush().await?;
-    stream.close().await?;
+    // Whoever asked knows the length, and ends it: an end from here would be
+    // one for miscellaneous reasons (tor-proto 0.47), that is an error.
+    while stream.read(&mut byte).await? > 0 {}
     Ok(())
 }
 

@@ -94,7 +94,9 @@ impl Builder {
         self
     }
 
-    /// So many threads poll tasks. Default: one for each processor.
+    /// So many threads poll tasks. Default: one. That is enough for a client,
+    /// and is quiet when nothing goes on: several workers look after one
+    /// another, every 2 ms for a while after there was work.
     ///
     /// ```
     /// let builder = ferrevent_tor::TorRuntime::builder().workers(2);
@@ -143,7 +145,7 @@ impl Builder {
 }
 
 impl TorRuntime {
-    /// A runtime with a worker for each processor.
+    /// A runtime with one worker.
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -164,7 +166,7 @@ impl TorRuntime {
     pub fn builder() -> Builder {
         Builder {
             backend: None,
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: 1,
         }
     }
 

@@ -3,6 +3,7 @@
 mod demonstrations;
 mod files;
 mod network;
+mod responder;
 mod wire;
 
 use crate::{cargo, packages};
@@ -52,6 +53,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     eprintln!("== a Tor network on 127.0.0.1");
     let mut network = Network::start(files.port)?;
     for backend in backends {
+        responder::show(&network, backend)?;
         Place::new(&mut network, &files, backend).show_all()?;
     }
     Ok(())

@@ -28,14 +28,14 @@ pub(super) struct Network {
 }
 
 /// An authority, or a relay.
-pub(super) struct Node {
-    pub(super) name: String,
-    pub(super) or_port: u16,
+struct Node {
+    name: String,
+    or_port: u16,
     dir_port: Option<u16>,
     folder: PathBuf,
     /// Hexadecimal, of its RSA identity; and base64, of its Ed25519 identity.
-    pub(super) fingerprint: String,
-    pub(super) identity: String,
+    fingerprint: String,
+    identity: String,
     running: Option<Running>,
 }
 
@@ -220,6 +220,12 @@ impl Network {
         Ok(path)
     }
 
+    /// Where one of its relays is.
+    pub(super) fn address(&self) -> Option<String> {
+        let node = self.nodes.last()?;
+        Some(format!("127.0.0.1:{}", node.or_port))
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -260,9 +266,8 @@ const AUTHORITY: &str = "AuthoritativeDirectory 1\n\
 impl Node {
     fn new(network: &Path, name: &str) -> Result<Self, String> {
         let folder = network.join(name);
+        make(&folder)?;
         make(&folder.join("keys"))?;
-        private(&folder)?;
-        private(&folder.join("keys"))?;
         Ok(Self {
             name: name.to_owned(),
             or_port: free_port()?,
@@ -407,11 +412,12 @@ fn here() -> Result<PathBuf, String> {
     std::env::current_dir().map_err(|error| format!("the project's folder: {error}"))
 }
 
-fn make(folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| in_folder(folder, &error))
+/// A folder that nobody else may read, as tor wants it.
+pub(super) fn make(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| in_folder(folder, &error))?;
+    private(folder)
 }
 
-/// tor refuses what others may read.
 #[cfg(unix)]
 fn private(folder: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::time::Instant;
 
-/// The connections of a process to others' ports, and the bytes each has
-/// received.
+/// The connections of a process to others' ports, and the bytes it has taken
+/// from each: what the kernel has received and still holds is not its own.
 pub(super) struct Wire {
     taken: Instant,
     /// By our own port: the peer's, and the bytes.
@@ -40,16 +40,20 @@ impl Wire {
     }
 
     /// Bytes a second, on connections that were there before or not.
-    pub(super) fn received_since(&self, before: &Self) -> f64 {
-        let bytes: u64 = self
-            .connections
+    pub(super) fn taken_since(&self, before: &Self) -> f64 {
+        let seconds = self.taken.duration_since(before.taken).as_secs_f64();
+        self.more_than(before) as f64 / seconds
+    }
+
+    /// The bytes that were received meanwhile.
+    pub(super) fn more_than(&self, before: &Self) -> u64 {
+        self.connections
             .iter()
             .map(|(local, (_, bytes))| {
                 let old = before.connections.get(local).map_or(0, |(_, bytes)| *bytes);
                 bytes.saturating_sub(old)
             })
-            .sum();
-        bytes as f64 / self.taken.duration_since(before.taken).as_secs_f64()
+            .sum()
     }
 }
 
@@ -57,11 +61,12 @@ impl Wire {
 fn connection(line: &str) -> Option<(u16, (u16, u64))> {
     let mut fields = line.split_whitespace();
     let port = |address: &str| address.rsplit(':').next()?.parse::<u16>().ok();
-    let local = port(fields.nth(3)?)?;
+    let held: u64 = fields.nth(1)?.parse().ok()?;
+    let local = port(fields.nth(1)?)?;
     let peer = port(fields.next()?)?;
     let received = fields.find_map(|field| field.strip_prefix("bytes_received:"));
-    let received = received.and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
-    Some((local, (peer, received)))
+    let received: u64 = received.and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+    Some((local, (peer, received.saturating_sub(held))))
 }
 
 #[cfg(test)]
@@ -70,9 +75,9 @@ mod tests {
 
     #[test]
     fn a_line_is_read() {
-        let line = "ESTAB 0 0 127.0.0.1:43210 127.0.0.1:17001 users:((\"x\",pid=7,fd=9)) cubic \
+        let line = "ESTAB 48 0 127.0.0.1:43210 127.0.0.1:17001 users:((\"x\",pid=7,fd=9)) cubic \
                     rto:204 bytes_sent:10 bytes_received:2048 segs_out:3";
-        assert_eq!(connection(line), Some((43210, (17001, 2048))));
+        assert_eq!(connection(line), Some((43210, (17001, 2000))));
         assert_eq!(connection("nonsense"), None);
     }
 }
