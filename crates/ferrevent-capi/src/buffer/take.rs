@@ -59,9 +59,13 @@ impl Held {
             unsafe { slice::from_raw_parts_mut(room.as_ptr().cast::<u8>(), end.position + 1) };
         self.copy(0, &mut target[..end.position]);
         target[end.position] = 0;
-        // The end is told by itself.
-        self.drain(end.position);
-        self.drain(end.len);
+        if self.is_watched() {
+            // The end is told by itself.
+            self.drain(end.position);
+            self.drain(end.len);
+        } else {
+            self.drain(end.position + end.len);
+        }
         Some((room.as_ptr().cast(), end.position))
     }
 

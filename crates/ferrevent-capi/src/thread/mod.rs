@@ -4,28 +4,46 @@
 mod pthreads;
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
+use std::marker::PhantomData;
 use std::ptr;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use libc::timeval;
 
 use crate::event::Base;
 use crate::log;
 
-/// A function that the program may set at any time.
-pub(crate) struct Slot<F>(RwLock<Option<F>>);
+/// A function that the program may set at any time, or a reference to several.
+pub(crate) struct Slot<F> {
+    place: AtomicPtr<()>,
+    kind: PhantomData<F>,
+}
 
 impl<F: Copy> Slot<F> {
     pub(crate) const fn new() -> Self {
-        Self(RwLock::new(None))
+        // Only what takes a pointer's place, and is never null, fits.
+        const {
+            assert!(size_of::<Option<F>>() == size_of::<*mut ()>());
+            assert!(size_of::<F>() == size_of::<*mut ()>());
+        }
+        Self {
+            place: AtomicPtr::new(ptr::null_mut()),
+            kind: PhantomData,
+        }
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> Option<F> {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        let place = self.place.load(Ordering::Acquire);
+        // SAFETY: `store` has put it there, or it is null, which is `None`.
+        unsafe { std::mem::transmute_copy(&place) }
     }
 
     pub(crate) fn store(&self, function: Option<F>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = function;
+        // SAFETY: as large as a pointer, see `new`, and `None` is null.
+        let place = unsafe { std::mem::transmute_copy(&function) };
+        self.place.store(place, Ordering::Release);
     }
 }
 
