@@ -574,11 +574,12 @@ struct Pace {
     each: f32,
 }
 
-/// A sleeper is woken for so many nanoseconds of work: some times what it
-/// takes to wake it.
-const WORTH_WAKING: f32 = 50_000.0;
+/// A sleeper is woken for so many nanoseconds of work. Two workers who share
+/// short jobs pay for it by the wake-up, and by what each has to fetch from the
+/// other's cache.
+const WORTH_WAKING: f32 = 200_000.0;
 /// Of so many jobs nobody asks how long they take.
-const MANY: usize = 64;
+const MANY: usize = 256;
 
 impl Pace {
     fn turn_begins(&mut self, now: Tick) {
