@@ -77,6 +77,45 @@ fn a_close_tells_of_what_was_lost() {
     }
 }
 
+/// While there is more to read the stream goes on, but nothing is sent any more.
+#[cfg(unix)]
+#[test]
+fn a_close_tells_of_what_was_lost_before_all_is_read() {
+    use ferrevent::sys::{Call, Fault, FaultPlan, Rule, errno};
+    let plan = || {
+        let broken = Fault::Errno(errno::EPIPE);
+        FaultPlan::new(1, vec![Rule::nth(Call::Send, 0, broken)])
+    };
+    crate::everywhere::with_faults(plan, |runtime| async move {
+        let (near, far) = local_pair();
+        far.set_nonblocking(true)?;
+        let mut stream = runtime.adopt(near.into()).await?;
+        let (mut sent, mut full) = (0, 0);
+        while full < 20 {
+            match io::Write::write(&mut &far, &[7; 10_000]) {
+                Ok(len) => (sent, full) = (sent + len, 0),
+                Err(_) => {
+                    full += 1;
+                    runtime.sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+        stream.write_all(b"into the void").await?;
+        let closed = stream.close().await.unwrap_err();
+        assert_eq!(closed.kind(), io::ErrorKind::BrokenPipe);
+        let (mut came, mut bytes) = (0, vec![0; 100_000]);
+        while let Ok(len) = stream.read(&mut bytes).await {
+            if len == 0 {
+                break;
+            }
+            came += len;
+        }
+        assert_eq!(came, sent);
+        drop(far);
+        Ok(())
+    });
+}
+
 /// A task that is always ready stops neither streams nor timers.
 #[test]
 fn a_busy_task_stops_nobody() {
@@ -194,6 +233,58 @@ impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Sees what was dropped when it is woken.
+struct Sees {
+    dropped: Arc<AtomicUsize>,
+    woken: AtomicUsize,
+}
+
+impl Wake for Sees {
+    fn wake(self: Arc<Self>) {
+        let seen = 1 + self.dropped.load(Ordering::SeqCst);
+        self.woken.store(seen, Ordering::SeqCst);
+    }
+}
+
+/// What a task holds is let go of before anybody hears of its end.
+#[test]
+fn a_task_lets_go_before_it_is_over() {
+    struct Held(Arc<AtomicUsize>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    everywhere(|runtime| async move {
+        for cancels in [false, true] {
+            let dropped = Arc::new(AtomicUsize::new(0));
+            let held = Held(Arc::clone(&dropped));
+            let sleep = runtime.sleep(Duration::from_millis(1));
+            let mut task = runtime.spawn(async move {
+                let _held = held;
+                sleep.await;
+            });
+            let sees = Arc::new(Sees {
+                dropped,
+                woken: AtomicUsize::new(0),
+            });
+            let waker = Waker::from(Arc::clone(&sees));
+            let polled = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+            if cancels {
+                task.cancel();
+            }
+            while polled.is_pending() && sees.woken.load(Ordering::SeqCst) == 0 {
+                runtime.sleep(Duration::from_micros(200)).await;
+            }
+            if polled.is_pending() {
+                assert_eq!(sees.woken.load(Ordering::SeqCst), 2);
+            }
+            assert!(task.is_done());
+        }
+        Ok(())
+    });
 }
 
 /// Whoever gives up leaves nothing behind.
