@@ -641,6 +641,7 @@ impl Handler for Bridge {
     fn opened(&mut self, stream: &mut Stream<'_>) {
         let token = stream.token;
         let high = stream.config().output.high.max(1);
+        stream.machine.tell_loss();
         if let Some(accepting) = self.accepting.take() {
             lock(&self.cell.state).set_token(token);
             let cell = Arc::clone(&self.cell);

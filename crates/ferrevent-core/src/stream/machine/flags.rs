@@ -27,6 +27,7 @@ impl Flags {
     pub(super) const OPENING: u32 = 1 << 14;       // not all of them are open yet
     pub(super) const TELLS_SENT: u32 = 1 << 15;    // the owner listens to it
     pub(super) const DYING: u32 = 1 << 25;         // a filter failed: its last words go out
+    pub(super) const TELLS_LOSS: u32 = 1 << 27;    // the owner is nudged when it broke
     // What is still to be told.
     pub(super) const TELL_OPENED: u32 = 1 << 16;
     pub(super) const TELL_READABLE: u32 = 1 << 17;

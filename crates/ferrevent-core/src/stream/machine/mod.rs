@@ -183,6 +183,9 @@ impl Machine {
         let by_peer = is_by_peer(&error);
         self.fail(during, error);
         self.flags.set(Flags::BROKEN);
+        if self.flags.has(Flags::TELLS_LOSS) {
+            self.nudge();
+        }
         let _ = self.output.clear();
         self.mute_filters();
         if self.flags.has(Flags::DISCARDING) {

@@ -181,6 +181,28 @@ impl Machine {
         }
     }
 
+    /// Tells [`StreamEvent::Nudged`] when sending has failed, which else is told
+    /// with the close, after all that there is to read; [`broken`](Self::broken)
+    /// says why.
+    ///
+    /// ```
+    /// # use std::io::ErrorKind;
+    /// # use ferrevent_core::stream::{Machine, StreamEvent};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let now = Tick(0);
+    /// let mut machine = Machine::connected();
+    /// machine.tell_loss();
+    /// machine.next_event();
+    /// machine.write(b"hello").unwrap();
+    /// drop(machine.next_send(now));
+    /// machine.sent(now, Err(ErrorKind::BrokenPipe.into()));
+    /// assert!(matches!(machine.next_event(), Some(StreamEvent::Nudged)));
+    /// assert!(machine.broken().is_some());
+    /// ```
+    pub fn tell_loss(&mut self) {
+        self.flags.set(Flags::TELLS_LOSS);
+    }
+
     /// Tells [`StreamEvent::Sent`] from now on, or no more: progress also
     /// where much still waits. What waits is in the [output](Self::output) and
     /// in the [filters](Self::filtered_bytes), what went is
