@@ -353,3 +353,26 @@ fn hyper_gives_up_on_a_slow_head() {
         Ok(())
     });
 }
+
+/// A deadline that hyper moves is ours, or becomes ours.
+#[test]
+fn hyper_moves_a_deadline() {
+    use hyper::rt::Timer;
+    everywhere(|runtime| async move {
+        let hour = Duration::from_secs(3600);
+        let mut sleep = Timer::sleep(&runtime, hour);
+        Timer::reset(
+            &runtime,
+            &mut sleep,
+            Instant::now() + Duration::from_millis(1),
+        );
+        sleep.await;
+        let begun = Instant::now();
+        let mut sleep = Timer::sleep_until(&runtime, begun);
+        let later = begun + Duration::from_millis(5);
+        Timer::reset(&runtime, &mut sleep, later);
+        sleep.await;
+        assert!(Instant::now() >= later);
+        Ok(())
+    });
+}
