@@ -192,6 +192,7 @@ fn status_of(kind: ErrorKind) -> SocksStatus {
             SocksStatus::NETWORK_UNREACHABLE
         }
         ErrorKind::ExitPolicyRejected
+        | ErrorKind::NoExit
         | ErrorKind::ForbiddenStreamTarget
         | ErrorKind::InvalidStreamTarget => SocksStatus::NOT_ALLOWED,
         _ => SocksStatus::GENERAL_FAILURE,

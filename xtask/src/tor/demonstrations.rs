@@ -12,7 +12,10 @@ use super::wire::Wire;
 use crate::running::{Running, free_port};
 
 /// No step takes so long, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// An idle proxy wakes no oftener, in a second.
+const MOST_WAKES: f64 = 20.0;
 
 pub(super) const PROGRAM: &str = "tor/target/debug/ferrevent-tor";
 
@@ -121,7 +124,9 @@ impl<'a> Place<'a> {
         self.network.restart()
     }
 
-    /// Nothing goes on, and nobody is woken but by what Arti asked for.
+    /// Nothing goes on. Arti has timers, and asks for a fresh directory now and
+    /// then; a tick of 100 Hz, or workers that look after one another, would be
+    /// more than the bound.
     fn idle(&self, proxy: &Proxy) -> Result<(), String> {
         self.say("idle");
         let pid = proxy.running.0.id();
@@ -131,6 +136,9 @@ impl<'a> Place<'a> {
         let wakes = switches(pid)?.saturating_sub(before);
         let rate = wakes as f64 / began.elapsed().as_secs_f64();
         eprintln!("   {rate:.1} wake-ups a second");
+        if rate > MOST_WAKES {
+            return Err(format!("an idle proxy wakes {rate:.1} times a second"));
+        }
         Ok(())
     }
 
