@@ -43,6 +43,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         packages::ensure(packages::FOR_BENCH)?;
         process::need_two_cores()?;
         build::all(&place)?;
+        let mut seen = Vec::new();
         for cell in cells::all() {
             if !options.wants(cell.name) {
                 continue;
@@ -52,8 +53,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             if options.is_full() {
                 store::write(&stored, cell.name, &series)?;
             }
+            seen.extend(series);
         }
         if !options.is_full() {
+            println!("\n{}", report::verdicts(&seen));
             println!("Fewer than {FULL_ROUNDS} rounds or not all peers: nothing was written.");
             return Ok(());
         }
