@@ -241,8 +241,8 @@ pub struct Port {
     pub(crate) armed: Readiness,
     pub(crate) flags: Flags,
     pub(crate) token: Token,
-    /// The most bytes of a receive; 0 is no limit.
-    pub(crate) cap: u32,
+    /// The most bytes of a receive, below the bit [`MUCH_ROOM`]; 0 is no limit.
+    cap: u32,
     /// Its place in a backend that keeps something of its own for each port.
     #[cfg(target_os = "linux")]
     pub(crate) slot: u32,
@@ -253,6 +253,9 @@ pub struct Port {
     #[cfg(windows)]
     pub(crate) iocp: crate::backend::iocp::Own,
 }
+
+/// There is room for [`Port::MUCH`] bytes.
+const MUCH_ROOM: u32 = 1 << 31;
 
 /// What else a port remembers, one bit each.
 #[derive(Clone, Copy, Debug, Default)]
@@ -359,7 +362,44 @@ impl Port {
     /// ```
     #[inline]
     pub fn cap_receives(&mut self, most: Option<NonZeroU32>) {
-        self.cap = most.map_or(0, NonZeroU32::get);
+        let most = most.map_or(0, |most| most.get().min(MUCH_ROOM - 1));
+        self.cap = most | self.cap & MUCH_ROOM;
+    }
+
+    /// Bytes for which there is room if [`expect_much`](Self::expect_much) says so.
+    ///
+    /// ```
+    /// assert_eq!(ferrevent_os::Port::MUCH, 256 * 1024);
+    /// ```
+    pub const MUCH: usize = 256 * 1024;
+
+    /// Tells whether its owner has room for [`MUCH`](Self::MUCH) bytes: a receive
+    /// that goes on need not be asked for again before so many have come.
+    ///
+    /// ```
+    /// # use ferrevent_os::{Backend, BackendKind, Op, PortKind, Token, socket};
+    /// # use ferrevent_os::sys::{Clock, Sys};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// let (near, far) = socket::pair()?;
+    /// let mut port = backend.open(near, PortKind::Socket, Token(1));
+    /// port.expect_much(true);
+    /// assert!(backend.submit(&mut port, Op::Receive).is_none());
+    /// # drop(far);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[inline]
+    pub fn expect_much(&mut self, room: bool) {
+        self.cap = self.cap & !MUCH_ROOM | if room { MUCH_ROOM } else { 0 };
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn expects_much(&self) -> bool {
+        self.cap & MUCH_ROOM != 0
+    }
+
+    /// The cap of its receives; 0 is none.
+    pub(crate) fn cap(&self) -> u32 {
+        self.cap & !MUCH_ROOM
     }
 
     /// Whether its receives are capped.
@@ -375,7 +415,7 @@ impl Port {
     /// ```
     #[inline]
     pub fn is_capped(&self) -> bool {
-        self.cap > 0
+        self.cap() > 0
     }
 
     /// Whether a send waits here for room in the kernel, which has seen

@@ -216,7 +216,7 @@ impl Port {
         };
         // What is cut off a message would be lost.
         if self.is_capped() && self.kind != PortKind::Socket {
-            return size.min(self.cap as usize);
+            return size.min(self.cap() as usize);
         }
         size
     }

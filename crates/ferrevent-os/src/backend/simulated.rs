@@ -10,6 +10,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -138,7 +139,7 @@ impl Backend {
             matches!(kind, OpKind::Receive | OpKind::Accept) && state.chance(2) && !capped;
         let at_once = state.chance(4);
         let inner = state.ports.get_mut(&token)?;
-        inner.port.cap = port.cap;
+        inner.port.cap_receives(NonZeroU32::new(port.cap()));
         inner.shots = if multishot { SHOTS } else { 1 };
         inner.told &= !matches!(kind, OpKind::Receive | OpKind::Accept);
         let completion = self.kernel.submit(&mut inner.port, op)?;

@@ -21,6 +21,7 @@ mod run;
 mod stream;
 mod table;
 mod turn;
+mod waiting;
 mod watch;
 
 use std::collections::VecDeque;
@@ -38,7 +39,8 @@ pub(crate) use entry::Parts;
 pub use entry::{Priority, StreamEntry};
 pub(crate) use limits::{Limited, Limits};
 pub use run::{Over, Run};
-pub use turn::{Happening, Removed, Waiting};
+pub use turn::{Happening, Removed};
+pub use waiting::Waiting;
 pub use watch::{Interest, Refusal, Registration};
 
 use entry::Entry;

@@ -49,6 +49,8 @@ pub struct Run<S> {
     stream: Box<StreamEntry<S>>,
     piped: Option<Box<StreamEntry<S>>>,
     told: Option<What>,
+    /// What came right behind it.
+    more: Vec<What>,
     begun: bool,
     rounds: u8,
     moment: Moment,
@@ -59,6 +61,11 @@ pub struct Run<S> {
 pub type Over<S> = [Option<Box<StreamEntry<S>>>; 2];
 
 impl<S> Run<S> {
+    /// Has the stream hear more before anything else is done.
+    pub(super) fn hear_too(&mut self, what: What) {
+        self.more.push(what);
+    }
+
     /// The stream.
     ///
     /// ```
@@ -153,7 +160,8 @@ impl<S> Run<S> {
         let moment = self.moment;
         if !self.begun {
             self.begun = true;
-            if let Some(what) = self.told.take() {
+            let more = std::mem::take(&mut self.more);
+            for what in self.told.take().into_iter().chain(more) {
                 self.stream.hear(backend, what, moment);
             }
             if self.stream.machine.has_events() {
@@ -283,6 +291,7 @@ impl<S, O> Engine<S, O> {
             stream,
             piped,
             told,
+            more: Vec::new(),
             begun: false,
             rounds: 0,
             moment: Moment {

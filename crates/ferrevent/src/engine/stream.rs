@@ -155,6 +155,7 @@ impl<S> StreamEntry<S> {
                 return (false, false);
             }
             machine.receive_began(now);
+            port.expect_much(machine.has_room(Port::MUCH));
             if let Some(completion) = backend.submit(port, Op::Receive) {
                 complete(machine, share, limited, now, completion);
                 return (false, true);

@@ -2,16 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
 
 use ferrevent_core::timer::Tick;
-use ferrevent_os::{Accepted, Backend, Event, PortKind, Readiness, Token, Waiter, What};
+use ferrevent_os::{Accepted, Event, PortKind, Readiness, Token, What};
 
 use super::descriptors::is_descriptor;
 use super::entry::{Entry, Timer, User};
 use super::limits::LIMITS;
+use super::waiting::Waiting;
 use super::{Engine, LEAST_SHARE, Priority, Run, TURN_BYTES, Work};
-use crate::quiet::{self, QUIET};
 
 /// Something for the driver to do.
 ///
@@ -58,80 +57,10 @@ pub enum Happening<S> {
     User(Token),
 }
 
-/// The waiting half of an engine; whoever has it waits for all.
-///
-/// ```
-/// # use ferrevent::engine::Engine;
-/// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
-/// # use std::{sync::Arc, time::Duration};
-/// # let backend = Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
-/// # let mut engine: Engine<&str, &str> = Engine::new(Arc::clone(&backend), 1);
-/// let mut waiting = engine.lend_waiting().unwrap();
-/// waiting.wait(&backend, Some(Duration::ZERO))?;
-/// # engine.gather(waiting);
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Debug)]
-pub struct Waiting {
-    waiter: Waiter,
-    events: Vec<Event>,
-}
-
-impl Waiting {
-    pub(super) fn new(backend: &Backend) -> Self {
-        Self {
-            waiter: backend.waiter(),
-            events: Vec::new(),
-        }
-    }
-
-    /// Waits, no longer than `patience`. Once it has waited for a second it
-    /// gives the memory back that the thread keeps for its buffers.
-    ///
-    /// # Errors
-    /// Those of the backend's wait.
-    ///
-    /// ```
-    /// # use ferrevent::engine::Engine;
-    /// # use ferrevent_os::{Backend, BackendKind, sys::{Clock, Sys}};
-    /// # use std::{sync::Arc, time::Duration};
-    /// # let backend = Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
-    /// # let mut engine: Engine<&str, &str> = Engine::new(Arc::clone(&backend), 1);
-    /// # let mut waiting = engine.lend_waiting().unwrap();
-    /// waiting.wait(&backend, Some(Duration::from_millis(1)))?;
-    /// # engine.gather(waiting);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn wait(&mut self, backend: &Backend, patience: Option<Duration>) -> io::Result<()> {
-        if !may_be_quiet(backend, patience) {
-            return backend.wait(&mut self.waiter, patience, &mut self.events);
-        }
-        let asleep = backend.sys().now();
-        backend.wait(&mut self.waiter, Some(QUIET), &mut self.events)?;
-        let slept = backend.sys().now().since(asleep);
-        if slept < QUIET || !self.events.is_empty() {
-            return Ok(());
-        }
-        backend.give_back();
-        quiet::give_back();
-        let slept = backend.sys().now().since(asleep);
-        let patience = patience.map(|patience| patience.saturating_sub(slept));
-        backend.wait(&mut self.waiter, patience, &mut self.events)
-    }
-}
-
 /// The bytes that each of so many streams may move in one turn.
 pub(super) fn share_of(streams: usize) -> u32 {
     let share = (TURN_BYTES / streams.max(1)).max(LEAST_SHARE);
     u32::try_from(share).unwrap_or(u32::MAX)
-}
-
-/// Whether it could come to a long wait where there is memory to give.
-#[inline]
-fn may_be_quiet(backend: &Backend, patience: Option<Duration>) -> bool {
-    patience.is_none_or(|patience| patience > QUIET)
-        && (quiet::keeps_memory() || backend.keeps_memory())
-        && !backend.sys().clock().is_simulated()
 }
 
 /// What was removed, with its owner unless that is out: for the driver to
@@ -150,83 +79,6 @@ fn may_be_quiet(backend: &Backend, patience: Option<Duration>) -> bool {
 pub struct Removed<O>(pub Option<O>);
 
 impl<S, O> Engine<S, O> {
-    /// How long a wait may last: not at all while something is to be done,
-    /// else until the next timer, and no longer than `limit`.
-    ///
-    /// ```
-    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
-    /// # use ferrevent::{Readiness, StreamConfig};
-    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
-    /// # use std::time::Duration;
-    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
-    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
-    /// let token = engine.add_timer(Priority(0), "mine").unwrap();
-    /// assert!(engine.arm_timer(token, engine.now() + Duration::from_millis(1)));
-    /// assert!(engine.patience(None) <= Some(Duration::from_millis(1)));
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn patience(&mut self, limit: Option<Duration>) -> Option<Duration> {
-        if !self.later.is_empty() || self.queues.iter().any(|queue| !queue.is_empty()) {
-            return Some(Duration::ZERO);
-        }
-        let next = self.timers.next_deadline().map(|deadline| {
-            let now = self.backend.sys().now();
-            Duration::from_micros(deadline.0.saturating_sub(now.0))
-        });
-        match (limit, next) {
-            (Some(limit), Some(next)) => Some(limit.min(next)),
-            (limit, next) => limit.or(next),
-        }
-    }
-
-    /// Waits, no longer than `patience`, and gathers what happened.
-    /// [`next`](Self::next) then gives it out.
-    ///
-    /// # Errors
-    /// Those of the backend's wait.
-    ///
-    /// ```
-    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
-    /// # use ferrevent::{Readiness, StreamConfig};
-    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
-    /// # use std::time::Duration;
-    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
-    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
-    /// engine.wait(Some(Duration::from_millis(1)))?;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        let Some(mut waiting) = self.waiting.take() else {
-            return Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "somebody else waits for this engine",
-            ));
-        };
-        let outcome = waiting.wait(&self.backend, patience);
-        self.gather(waiting);
-        outcome
-    }
-
-    /// Lends what is needed to wait, for a driver that lets others work with
-    /// the engine meanwhile. `None` while it is lent.
-    ///
-    /// ```
-    /// # use ferrevent::engine::{Engine, Happening, Listening, Priority, Registration, Target};
-    /// # use ferrevent::{Readiness, StreamConfig};
-    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, Token, socket, sys::{Clock, Sys}};
-    /// # use std::{sync::Arc, time::Duration};
-    /// # let backend = Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
-    /// # let mut engine: Engine<&str, &str> = Engine::new(Arc::clone(&backend), 1);
-    /// let mut waiting = engine.lend_waiting().unwrap();
-    /// assert!(engine.lend_waiting().is_none());
-    /// waiting.wait(&backend, Some(Duration::from_millis(1)))?;
-    /// engine.gather(waiting);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn lend_waiting(&mut self) -> Option<Waiting> {
-        self.waiting.take()
-    }
-
     /// Takes back what [`lend_waiting`](Self::lend_waiting) gave, and begins a
     /// turn with what it brings.
     ///
@@ -400,7 +252,12 @@ impl<S, O> Engine<S, O> {
     #[inline]
     fn start(&mut self, token: Token, told: Option<What>) -> Option<Happening<S>> {
         match self.begin(token, told) {
-            Ok(run) => Some(Happening::Stream(run)),
+            Ok(mut run) => {
+                while let Some(what) = self.next_told_to(token) {
+                    run.hear_too(what);
+                }
+                Some(Happening::Stream(run))
+            }
             Err(missing) => {
                 let work = match missing.told {
                     Some(what) => Work::Kernel(Event { token, what }),
@@ -409,6 +266,22 @@ impl<S, O> Engine<S, O> {
                 self.blocked.push((missing.token, work));
                 None
             }
+        }
+    }
+
+    /// What the kernel told of the same stream next: several receives that came
+    /// together are one to its handler. What is only ready waits for what the
+    /// handler makes of the first.
+    #[inline]
+    fn next_told_to(&mut self, token: Token) -> Option<What> {
+        let queue = self.queues.iter_mut().find(|queue| !queue.is_empty())?;
+        let done = |event: &Event| event.token == token && matches!(event.what, What::Done(_));
+        if !matches!(queue.front(), Some(Work::Kernel(event)) if done(event)) {
+            return None;
+        }
+        match queue.pop_front()? {
+            Work::Kernel(event) => Some(event.what),
+            Work::Run(_) | Work::Due(_) => None,
         }
     }
 

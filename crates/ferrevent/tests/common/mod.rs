@@ -10,6 +10,7 @@ pub(crate) mod record;
 pub(crate) mod rig;
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ferrevent::{Address, BackendKind, Builder, Context, EventLoop, Handle, Handler};
@@ -83,8 +84,18 @@ pub(crate) fn addresses(name: &str) -> Vec<Address> {
     if cfg!(windows) {
         return vec![tcp];
     }
-    let path = std::env::temp_dir().join(format!("ferrevent-{name}-{}", std::process::id()));
-    vec![tcp, Address::Unix(path)]
+    vec![tcp, Address::Unix(socket_path(name))]
+}
+
+/// Where a test's unix socket lies: beside what else was built, unless a path
+/// of a socket cannot be as long (108 bytes, unix(7)).
+fn socket_path(name: &str) -> PathBuf {
+    let file = format!("{name}-{}", std::process::id());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&file);
+    if path.as_os_str().len() < 108 {
+        return path;
+    }
+    std::env::temp_dir().join(format!("ferrevent-{file}"))
 }
 
 /// Whether a reset is not told on this backend, and says so: Wine's WSAPoll

@@ -21,6 +21,23 @@ impl Machine {
         !self.flags.has(Flags::RECEIVING) && self.may_receive()
     }
 
+    /// Whether so many bytes more can be received, and sent on, before a buffer
+    /// is at its high mark; with filters there is no telling.
+    ///
+    /// ```
+    /// # use ferrevent_core::stream::Machine;
+    /// let machine = Machine::connected();
+    /// assert!(machine.has_room(256 * 1024));
+    /// assert!(!machine.has_room(256 * 1024 + 1));
+    /// ```
+    #[inline]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let config = self.config();
+        !self.flags.has(Flags::FILTERED)
+            && self.input.len().saturating_add(bytes) <= config.input.high
+            && self.output.len().saturating_add(bytes) <= config.output.high
+    }
+
     /// Whether a receive is in flight.
     ///
     /// ```

@@ -150,7 +150,12 @@ impl Backend {
             }
         }
         match op {
-            Op::Receive => state.receive(port.slot),
+            Op::Receive => {
+                if let Some(slot) = state.slots.get(port.slot) {
+                    slot.mark(mark::ROOMY, port.expects_much());
+                }
+                state.receive(port.slot);
+            }
             Op::Accept => state.accept(port.slot),
             Op::Connect(address) => state.connect(port.slot, address),
             Op::Send(bytes) => state.send(port.slot, bytes, limit),

@@ -47,6 +47,8 @@ pub(super) mod mark {
     /// It receives once at a time: on a unix socket a receive that goes on
     /// can miss an end that comes together with bytes (seen on Linux 6.18).
     pub(crate) const ONCE: u8 = 4;
+    /// Its owner has room for much.
+    pub(crate) const ROOMY: u8 = 8;
 }
 
 /// What the kernel reads from while an operation is in flight; for a watch,

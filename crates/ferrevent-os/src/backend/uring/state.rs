@@ -47,6 +47,8 @@ impl Without {
 
 /// Bytes that one receive brings before it has to be asked for again.
 const CAP: u32 = 64 * 1024;
+/// The same where the owner has room for them.
+const LARGE_CAP: u32 = Port::MUCH as u32;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -114,17 +116,22 @@ impl State {
         }
     }
 
-    /// Receives until it is told to end, but no more than [`CAP`] bytes: a
-    /// reader that falls behind is to be heard before much more has come. While
+    /// Receives until it is told to end, but no more than [`CAP`] bytes, or
+    /// [`LARGE_CAP`]: a reader that falls behind is to be heard before much more
+    /// than it has room for has come. While
     /// much comes it fills several buffers at a time: fewer, larger receives
     /// make fewer acknowledgements, each of which may wake the peer. A kernel
     /// that knows no cap receives once at a time then.
     pub(super) fn receive(&mut self, index: Index) {
         let (capped, bundled) = (self.capped, self.ring.has_bundles());
         let slot = self.slots.get(index);
-        let (bulk, once) = slot.map_or((false, false), |slot| {
-            (slot.has(mark::BULK), slot.has(mark::ONCE))
+        let (bulk, once, roomy) = slot.map_or((false, false, false), |slot| {
+            // Whoever begins it again by itself knows nothing of room.
+            let roomy = slot.has(mark::ROOMY);
+            slot.mark(mark::ROOMY, false);
+            (slot.has(mark::BULK), slot.has(mark::ONCE), roomy)
         });
+        let most = if roomy { LARGE_CAP } else { CAP };
         self.begin(index, kind::RECEIVE, |fd| {
             if once || bulk && !capped {
                 opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
@@ -132,9 +139,9 @@ impl State {
                     .build()
                     .flags(squeue::Flags::BUFFER_SELECT)
             } else if capped && bulk && bundled {
-                cap(opcode::RecvMultiBundle::new(Fd(fd), GROUP).build(), CAP)
+                cap(opcode::RecvMultiBundle::new(Fd(fd), GROUP).build(), most)
             } else if capped {
-                cap(opcode::RecvMulti::new(Fd(fd), GROUP).build(), CAP)
+                cap(opcode::RecvMulti::new(Fd(fd), GROUP).build(), most)
             } else {
                 opcode::RecvMulti::new(Fd(fd), GROUP).build()
             }
