@@ -224,8 +224,10 @@ fn the_kernel_holds_no_more_unsent_than_it_may() {
         assert_eq!(unsent()?, 10_000);
         let handle = stream.with(|stream| stream.handle()).await?;
         assert!(handle.set_notsent_lowat(20_000));
-        stream.with(|_| ()).await?;
-        assert_eq!(unsent()?, 20_000);
+        // On a pool it comes about when a worker has read the mail.
+        while unsent()? != 20_000 {
+            stream.with(|_| ()).await?;
+        }
         let (near, _far) = std::os::unix::net::UnixStream::pair()?;
         let stream = runtime.adopt(near.into()).await?;
         let refused = stream.with(|stream| stream.set_notsent_lowat(1)).await?;
