@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use socket2::{Domain, SockRef, Type};
+use windows_sys::Win32::Foundation::ERROR_NOT_READY;
 
 use super::Backend;
 use super::queue::{Accepting, Body, Operation};
@@ -29,6 +30,11 @@ pub(super) struct Listening {
     /// One came lately: more may wait in the system's queue.
     burst: bool,
     taken: VecDeque<io::Result<Accepted>>,
+}
+
+/// Whether an accept found nobody after all.
+fn is_empty_handed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(ERROR_NOT_READY as i32)
 }
 
 impl Listening {
@@ -92,8 +98,10 @@ impl Backend {
         let mut listening = port.iocp.listening.take()?;
         listening.standing = listening.standing.saturating_sub(1);
         match result.and_then(|accepted| self.complete(port, &listening, accepted)) {
-            // Nobody asked for it to be taken back but the system.
-            Err(error) if is_canceled(&error) => {}
+            // Nobody asked for it to be taken back but the system; or another
+            // worker took from the queue what it was about to take (seen under
+            // Wine).
+            Err(error) if is_canceled(&error) || is_empty_handed(&error) => {}
             result => {
                 listening.burst = true;
                 listening.taken.push_back(result);
