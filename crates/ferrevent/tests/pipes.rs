@@ -27,9 +27,6 @@ fn a_reset_behind_bytes_that_wait_for_a_pipe_is_told() {
     const PIECES: usize = 50;
     const PIECE: usize = 15_000;
     on_every_backend(|events| {
-        if common::loses_resets(events.backend_kind()) {
-            return;
-        }
         let (back, mut upstream) = common::local_pair();
         upstream.set_nonblocking(true).unwrap();
         let back = events

@@ -23,6 +23,8 @@ pub(crate) mod own;
 mod portable;
 #[cfg(windows)]
 pub(crate) mod status;
+#[cfg(windows)]
+pub(crate) mod wine;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{check_pollable, unsent};

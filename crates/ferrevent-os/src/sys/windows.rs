@@ -9,7 +9,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use windows_sys::Win32::Networking::WinSock;
 
 use super::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use super::{Call, Fault, Sys, errno, verdict};
+use super::{Call, Fault, Sys, errno, verdict, wine};
 
 pub(crate) use WinSock::{
     POLLERR, POLLHUP, POLLNVAL, POLLRDBAND as POLLPRI, POLLRDNORM as POLLIN, POLLWRNORM as POLLOUT,
@@ -26,11 +26,15 @@ impl Sys {
         into: &mut [u8],
     ) -> io::Result<usize> {
         let raw = number(fd);
-        self.moving(Call::Receive, fd, into.len(), |limit| {
+        let received = self.moving(Call::Receive, fd, into.len(), |limit| {
             // SAFETY: `into` has `limit` or more writable bytes that nobody
             // else touches during the call.
             unsafe { WinSock::recv(raw, into.as_mut_ptr(), int(limit), 0) as isize }
-        })
+        })?;
+        if received == 0 && !into.is_empty() && wine::lost_a_reset(fd) {
+            return Err(io::Error::from_raw_os_error(WinSock::WSAECONNRESET));
+        }
+        Ok(received)
     }
 
     /// The same: control data does not come along with a stream here.

@@ -98,16 +98,6 @@ fn socket_path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("ferrevent-{file}"))
 }
 
-/// Whether a reset is not told on this backend, and says so: Wine's WSAPoll
-/// takes it, and the receive sees an end.
-pub(crate) fn loses_resets(kind: BackendKind) -> bool {
-    let loses = cfg!(windows) && kind != BackendKind::default();
-    if loses {
-        eprintln!("not checked: Wine's WSAPoll takes the reset, and the receive sees an end");
-    }
-    loses
-}
-
 /// Two connected sockets: unix sockets where there are any.
 #[cfg(unix)]
 pub(crate) type Local = std::os::unix::net::UnixStream;

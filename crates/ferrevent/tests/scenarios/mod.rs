@@ -316,9 +316,6 @@ pub(crate) fn a_reset_is_told_as_a_failure_after_the_bytes(rig: &mut Rig) -> Out
     rig.until("the bytes", || record.see().bytes == b"last words")?;
     reset(peer);
     rig.until("the reset", || record.see().reason.is_some())?;
-    if crate::common::loses_resets(rig.backend_kind()) {
-        return Ok(());
-    }
     rig.demand(record.failed(), "it failed")?;
     Ok(())
 }

@@ -20,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferrevent_core::buffer::Block;
+use windows_sys::Win32::Networking::WinSock;
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::Backend;
@@ -27,7 +28,7 @@ use super::queue::{Body, InFlight, Operation};
 use crate::op::{Completion, Op, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
 use crate::sys::fd::{AsRawFd, RawFd};
-use crate::sys::{Sys, is_canceled};
+use crate::sys::{Sys, is_canceled, wine};
 
 /// Receives of one backend that may stand with a block.
 const MOST_STANDING: usize = 256;
@@ -225,7 +226,9 @@ impl Backend {
         };
         match outcome {
             // The system has no memory to lock: a probe needs none.
-            Err(error) if stands && error.raw_os_error() == Some(WSAENOBUFS) => Filling::Refused,
+            Err(error) if stands && error.raw_os_error() == Some(WinSock::WSAENOBUFS) => {
+                Filling::Refused
+            }
             outcome => Filling::Done(told(block, outcome)),
         }
     }
@@ -242,7 +245,11 @@ impl Backend {
             Ok(Received::Bytes(_, len)) if port.kind == PortKind::Tcp => port.judge_bulk(*len),
             Ok(Received::End) => {
                 // The kernel told it to the probe, and not once more.
-                if let Some(error) = receiving.trouble.take() {
+                let mut trouble = receiving.trouble.take();
+                if trouble.is_none() && wine::lost_a_reset(port.fd_ref()) {
+                    trouble = Some(WinSock::WSAECONNRESET);
+                }
+                if let Some(error) = trouble {
                     result = Err(io::Error::from_raw_os_error(error));
                 }
             }
@@ -286,8 +293,6 @@ enum Filling {
     Stands,
     Refused,
 }
-
-const WSAENOBUFS: i32 = windows_sys::Win32::Networking::WinSock::WSAENOBUFS;
 
 /// The receives that stand with a block, of all streams of a backend.
 #[derive(Debug, Default)]
