@@ -20,7 +20,6 @@ const LEFT_OUT: &[&str] = &[
     "the command's tests: their peers are Unix programs; `demo` and `relay` of ferrevent.exe run instead",
     "unix sockets, passed descriptors, fork: there are none on Windows, and no Unix sockets in Wine",
     "the torture (every call fails once): it counts descriptors by way of /proc",
-    "how a reset is told on poll: Wine's WSAPoll takes it, and the receive sees an end",
     "edge-triggered readiness: Windows has none, and a test asserts the refusal",
 ];
 

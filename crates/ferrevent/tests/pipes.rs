@@ -1,6 +1,5 @@
 //! Pipes between streams, when one of them is in trouble.
 
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
