@@ -17,8 +17,11 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How often the watch looks whether anybody works.
 const TICK: Duration = Duration::from_millis(2);
-/// So many ticks without any work, and the watch sleeps too.
+/// So many ticks without a new job, and the watch sleeps too: whatever is being
+/// done then goes on beside a lookout.
 const QUIET_TICKS: u32 = 50;
+/// So many when nothing is being done either, and only the kernel is waited for.
+const REST_TICKS: u32 = 2;
 
 /// Where work comes from; guarded by the desk's lock.
 pub(super) trait Source {
@@ -199,7 +202,7 @@ impl<S: Source> Desk<S> {
 
     fn keep_watch<'a>(&'a self, mut state: MutexGuard<'a, State<S>>) -> MutexGuard<'a, State<S>> {
         let mut quiet = 0;
-        while quiet < QUIET_TICKS {
+        loop {
             let (jobs, rung) = (state.jobs, state.rung);
             let (again, ticked) = self.tick(state);
             state = again;
@@ -211,6 +214,10 @@ impl<S: Source> Desk<S> {
                 return state;
             }
             quiet = if state.jobs == jobs { quiet + 1 } else { 0 };
+            let rests = state.running == 0 && quiet >= REST_TICKS;
+            if rests || quiet >= QUIET_TICKS {
+                break;
+            }
         }
         // Nothing has happened for long: whoever takes the next job rings.
         state.watched = false;
