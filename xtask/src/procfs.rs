@@ -22,10 +22,25 @@ pub(crate) fn descriptors(pid: u32) -> Result<usize, String> {
 
 /// CPU time spent so far, user and system, in seconds (proc_pid_stat(5)).
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, String> {
+    seconds(pid, 11)
+}
+
+/// The same of those of its children that have ended and were waited for.
+pub(crate) fn cpu_seconds_of_children(pid: u32) -> Result<f64, String> {
+    seconds(pid, 13)
+}
+
+/// The most memory that was resident so far, in KiB (proc_pid_status(5)).
+pub(crate) fn most_resident_kib(pid: u32) -> Result<f64, String> {
+    kilobytes(pid, "status", "VmHWM:")
+}
+
+/// Two fields behind the name of the program, of which this is the first.
+fn seconds(pid: u32, first: usize) -> Result<f64, String> {
     let text = read(pid, "stat")?;
     // The second field is a name in parentheses and may hold anything.
     let fields = text.rsplit(") ").next().unwrap_or_default();
-    let mut ticks = fields.split(' ').skip(11).map(str::parse::<f64>);
+    let mut ticks = fields.split(' ').skip(first).map(str::parse::<f64>);
     match (ticks.next(), ticks.next()) {
         // Linux counts in hundredths towards user space, whatever it uses itself.
         (Some(Ok(user)), Some(Ok(system))) => Ok((user + system) / 100.0),

@@ -22,7 +22,11 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = TokioRustlsRuntime::create()?;
     let mut into = io::BufWriter::with_capacity(1 << 16, file);
-    let fetching = client::fetch(runtime.clone(), config, &uri, &mut into);
+    let trying = client::Trying {
+        limit: None,
+        failed: &|| None,
+    };
+    let fetching = client::fetch(runtime.clone(), config, &trying, &uri, &mut into);
     let fetched = runtime.block_on(fetching)?;
     let seconds = fetched.fetch.as_secs_f64();
     eprintln!(

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use arti_client::{DataStream, TorClient, TorClientConfig};
+use futures::future::{Either, select};
 use futures::io::{AsyncRead, AsyncWrite};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -26,17 +27,76 @@ pub struct Fetched {
     pub bytes: u64,
 }
 
-/// Becomes a client of the network.
+/// How long is tried to become a client, and what a runtime knows of what is in
+/// the way.
+pub struct Trying<'a> {
+    /// So long; without end, if there is no limit.
+    pub limit: Option<Duration>,
+    /// The last connection that failed, and why.
+    pub failed: &'a (dyn Fn() -> Option<String> + Sync),
+}
+
+/// After so long it is said what is in the way, and then from time to time.
+const FIRST: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Becomes a client of the network, and says meanwhile what is in the way: Arti
+/// itself tries for ever, and in silence.
 ///
 /// # Errors
 /// Why that did not come about: what could not be read, or who not reached.
 pub async fn bootstrap<R: Runtime>(
     runtime: R,
     config: TorClientConfig,
+    trying: &Trying<'_>,
 ) -> anyhow::Result<Arc<TorClient<R>>> {
-    let client = TorClient::with_runtime(runtime).config(config);
-    let client = client.create_bootstrapped().await;
-    client.context("the Tor network cannot be used")
+    const IMPOSSIBLE: &str = "the Tor network cannot be used";
+    let client = TorClient::with_runtime(runtime.clone()).config(config);
+    let client = client.create_unbootstrapped_async().await;
+    let client = client.context(IMPOSSIBLE)?;
+    let began = Instant::now();
+    let mut next = FIRST;
+    let mut succeeds = Box::pin(client.bootstrap());
+    loop {
+        let left = trying
+            .limit
+            .map(|limit| limit.saturating_sub(began.elapsed()));
+        let wait = left.map_or(next, |left| left.min(next));
+        let waits = Box::pin(runtime.sleep(wait));
+        match select(succeeds, waits).await {
+            Either::Left((outcome, _)) => {
+                outcome.context(IMPOSSIBLE)?;
+                break;
+            }
+            Either::Right((_, still)) => succeeds = still,
+        }
+        let why = in_the_way(&client, trying);
+        if let Some(limit) = trying.limit
+            && began.elapsed() >= limit
+        {
+            bail!(
+                "no way into the Tor network within {} s: {why}",
+                limit.as_secs()
+            );
+        }
+        eprintln!("no way into the Tor network yet, and trying on: {why}");
+        next = AGAIN;
+    }
+    Ok(client)
+}
+
+/// What Arti thinks of it, and who did not answer.
+fn in_the_way<R: Runtime>(client: &TorClient<R>, trying: &Trying<'_>) -> String {
+    let status = client.bootstrap_status();
+    let mut why = match status.blocked() {
+        Some(blockage) => blockage.to_string(),
+        None => status.to_string(),
+    };
+    if let Some(failed) = (trying.failed)() {
+        why.push_str("; the last connection that failed: ");
+        why.push_str(&failed);
+    }
+    why
 }
 
 /// Fetches a page, from the beginning.
@@ -46,11 +106,12 @@ pub async fn bootstrap<R: Runtime>(
 pub async fn fetch<R: Runtime>(
     runtime: R,
     config: TorClientConfig,
+    trying: &Trying<'_>,
     uri: &Uri,
     into: &mut (dyn Write + Send),
 ) -> anyhow::Result<Fetched> {
     let began = Instant::now();
-    let client = bootstrap(runtime, config).await?;
+    let client = bootstrap(runtime, config, trying).await?;
     let bootstrap = began.elapsed();
     let began = Instant::now();
     let bytes = page(&client, uri, into).await?;

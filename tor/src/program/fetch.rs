@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -18,6 +19,9 @@ pub(super) struct Options {
     /// Write it to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Give up when there is no way into the Tor network within so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u64,
     #[command(flatten)]
     common: Common,
 }
@@ -32,7 +36,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         }
         None => Box::new(io::stdout()),
     };
-    let fetching = client::fetch(runtime.clone(), config, &options.uri, &mut into);
+    let failed = || runtime.last_failure();
+    let trying = client::Trying {
+        limit: Some(Duration::from_secs(options.timeout)),
+        failed: &failed,
+    };
+    let fetching = client::fetch(runtime.clone(), config, &trying, &options.uri, &mut into);
     let fetched = runtime.run(fetching).context("the runtime cannot run")??;
     let seconds = fetched.fetch.as_secs_f64().max(1e-6);
     eprintln!(

@@ -30,7 +30,13 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let serving = async move {
         let tasks = own.tasks();
         let listener = tasks.listen(&Address::Socket(options.socks)).await?;
-        let client = client::bootstrap(own.clone(), config).await?;
+        // A proxy waits for its network, however long that takes.
+        let failed = || own.last_failure();
+        let trying = client::Trying {
+            limit: None,
+            failed: &failed,
+        };
+        let client = client::bootstrap(own.clone(), config, &trying).await?;
         let local = listener.local_addr().unwrap_or(options.socks);
         eprintln!("SOCKS on {local}");
         let state = Arc::new(State::default());

@@ -12,7 +12,7 @@ mod unix;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ferrevent::asynch::Runtime;
 use ferrevent::limit::{LimitError, RateLimits, Share};
@@ -59,6 +59,7 @@ struct Shared {
     bandwidth: RateGroup,
     relayed: RateGroup,
     links: Arc<AtomicUsize>,
+    failure: Mutex<Option<String>>,
     client: Client,
     #[cfg(feature = "tls-server")]
     identities: tls::Identities,
@@ -96,7 +97,7 @@ impl Builder {
 
     /// So many threads poll tasks. Default: one. That is enough for a client,
     /// and is quiet when nothing goes on: several workers look after one
-    /// another, every 2 ms for a while after there was work.
+    /// another while there is work.
     ///
     /// ```
     /// let builder = ferrevent_tor::TorRuntime::builder().workers(2);
@@ -133,6 +134,7 @@ impl Builder {
             bandwidth,
             relayed,
             links: Arc::default(),
+            failure: Mutex::default(),
             client: tls::client()?,
             #[cfg(feature = "tls-server")]
             identities: tls::Identities::default(),
@@ -245,6 +247,23 @@ impl TorRuntime {
     /// ```
     pub fn links(&self) -> Links {
         Links(Arc::clone(&self.shared.links))
+    }
+
+    /// To whom a TCP connection failed last, and why: Arti tells it to its log
+    /// alone, and without the address.
+    ///
+    /// ```
+    /// let runtime = ferrevent_tor::TorRuntime::new()?;
+    /// assert_eq!(runtime.last_failure(), None);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn last_failure(&self) -> Option<String> {
+        self.failure().clone()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        let failure = self.shared.failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pool(&self) -> io::Result<Arc<Pool>> {

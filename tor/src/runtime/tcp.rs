@@ -33,13 +33,8 @@ impl NetStreamProvider<SocketAddr> for TorRuntime {
             send: *common.send_buffer_size(),
             receive: *common.recv_buffer_size(),
         };
-        let tasks = self.tasks();
-        let stream = if sizes.are_default() {
-            let address = Address::Socket(*address);
-            tasks.connect_with(&address, None, LINK, Vec::new()).await?
-        } else {
-            self.connect_sized(*address, sizes).await?
-        };
+        let connected = self.connect_sized(*address, sizes).await;
+        let stream = connected.inspect_err(|error| *self.failure() = Some(error.to_string()))?;
         let group = self.bandwidth().clone();
         stream.with(move |stream| join(stream, &group)).await?;
         TcpStream::new(stream, &self.shared.links).await
@@ -82,6 +77,10 @@ impl TorRuntime {
     /// Sizes of the kernel's buffers count only when they are set before the
     /// connection is made.
     async fn connect_sized(&self, address: SocketAddr, sizes: Sizes) -> io::Result<AsyncStream> {
+        if sizes.are_default() {
+            let (tasks, address) = (self.tasks(), Address::Socket(address));
+            return tasks.connect_with(&address, None, LINK, Vec::new()).await;
+        }
         let make = || {
             let socket = sizes.socket(address)?;
             socket.set_nonblocking(true)?;

@@ -1,6 +1,8 @@
 //! What is shown in the network, on one backend.
 
 use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -16,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// An idle proxy wakes no oftener, in a second.
 const MOST_WAKES: f64 = 20.0;
+
+/// So long, in seconds, a SOCKS client has to say what it wants.
+const STALLS: f64 = 30.0;
 
 pub(super) const PROGRAM: &str = "tor/target/debug/ferrevent-tor";
 
@@ -36,6 +41,7 @@ impl<'a> Place<'a> {
 
     pub(super) fn show_all(&mut self) -> Result<(), String> {
         self.fetch()?;
+        self.nobody()?;
         self.proxy()?;
         self.limit()
     }
@@ -47,6 +53,7 @@ impl<'a> Place<'a> {
         let got = self.got("fetched");
         let began = Instant::now();
         let mut child = self.program("fetch", &config, &[])?;
+        child.args(["--timeout", &PATIENCE.as_secs().to_string()]);
         child.args(["-o", &got.display().to_string(), &self.files.url("big")]);
         let log = self.network.folder().join("fetch.log");
         ends(&mut child, &log)?;
@@ -60,8 +67,29 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// curl by way of SOCKS: one big file, many small ones at once, and a
-    /// relay that dies.
+    /// Neither authority nor relay answers.
+    fn nobody(&self) -> Result<(), String> {
+        self.say("authorities that nobody answers for");
+        let (config, port) = self.network.lost_client("lost")?;
+        let mut child = self.program("fetch", &config, &[])?;
+        child.args(["--timeout", "15", &self.files.url("small")]);
+        child.stdout(Stdio::null());
+        let log = self.network.folder().join("lost.log");
+        let Err(said) = ends(&mut child, &log) else {
+            return Err("it was fetched".into());
+        };
+        eprintln!("   {said}");
+        let names = format!("127.0.0.1:{port}: ");
+        if said.contains("no way into the Tor network within 15 s") && said.contains(&names) {
+            return Ok(());
+        }
+        Err(format!(
+            "it does not say that {names} is in the way: {said}"
+        ))
+    }
+
+    /// curl by way of SOCKS: one big file, many small ones at once, a client
+    /// that stalls, and a relay that dies.
     fn proxy(&mut self) -> Result<(), String> {
         let proxy = self.start_proxy(&[])?;
         self.say("64 MiB by curl through SOCKS");
@@ -83,9 +111,40 @@ impl<'a> Place<'a> {
             self.same(path, "small")?;
         }
 
+        self.stalled(&proxy)?;
         self.say("a relay killed in mid-transfer");
         self.kill(&proxy)?;
         self.idle(&proxy)
+    }
+
+    /// Who begins to speak SOCKS and goes no further is let go.
+    fn stalled(&self, proxy: &Proxy) -> Result<(), String> {
+        self.say("a SOCKS client that stalls");
+        let began = Instant::now();
+        let stalls = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", proxy.port))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(&[5])?;
+            Ok(stream)
+        };
+        let mut stream = stalls().map_err(|error: io::Error| format!("SOCKS: {error}"))?;
+        let got = self.got("beside");
+        let mut curl = proxy.curl();
+        curl.args([&self.files.url("small"), "-o", &got.display().to_string()]);
+        ends(&mut curl, &self.network.folder().join("curl.log"))?;
+        self.same(&got, "small")?;
+        match stream.read(&mut [0; 16]) {
+            // A reset is as good.
+            Ok(0) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            other => return Err(format!("the proxy answers it {other:?}")),
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        eprintln!("   let go after {seconds:.1} s; another was served meanwhile");
+        if seconds < STALLS {
+            return Err(format!("it had {STALLS} s"));
+        }
+        Ok(())
     }
 
     fn kill(&mut self, proxy: &Proxy) -> Result<(), String> {

@@ -220,6 +220,23 @@ impl Network {
         Ok(path)
     }
 
+    /// The same, but at the end of every way in is a port that nobody listens on.
+    pub(super) fn lost_client(&self, name: &str) -> Result<(PathBuf, u16), String> {
+        let path = self.client(name)?;
+        let nobody = free_port()?;
+        let mut text = fs::read_to_string(&path).map_err(|error| in_folder(&path, &error))?;
+        let ports = self
+            .nodes
+            .iter()
+            .flat_map(|node| [Some(node.or_port), node.dir_port]);
+        for port in ports.flatten() {
+            let there = format!("127.0.0.1:{port}\"");
+            text = text.replace(&there, &format!("127.0.0.1:{nobody}\""));
+        }
+        write(&path, &text)?;
+        Ok((path, nobody))
+    }
+
     /// Where one of its relays is.
     pub(super) fn address(&self) -> Option<String> {
         let node = self.nodes.last()?;
