@@ -28,7 +28,11 @@ pub(crate) enum Event<'a> {
     /// The cap cannot be reached before descriptors run out.
     CapTooHigh { reason: &'a str },
     /// A listener cannot take connections for now.
-    AcceptFailed { reason: &'a str },
+    AcceptFailed {
+        reason: &'a str,
+        #[serde(skip)]
+        remedy: &'a str,
+    },
     /// A listener is at its end.
     ListenerFailed { reason: &'a str },
     /// Something else went wrong that is no connection's fault.
@@ -170,10 +174,10 @@ impl fmt::Display for Event<'_> {
                 "at the cap of {max_connections} connections: others wait in the kernel's \
                  backlog until one ends; raise --max-connections if this comes often"
             ),
-            Event::AcceptFailed { reason } => write!(
+            Event::AcceptFailed { reason, remedy } => write!(
                 f,
-                "cannot accept connections: {reason}; trying again by itself, \
-                 raise the limit of open files (ulimit -n, LimitNOFILE=) if this comes often"
+                "cannot accept connections: {reason}; trying again by itself. If this comes \
+                 often, {remedy}"
             ),
             Event::ListenerFailed { reason } => write!(f, "the listener failed: {reason}"),
             Event::LogReopened => f.write_str("the log was opened anew"),

@@ -182,7 +182,10 @@ impl Relay {
         self.log(&match trouble {
             Trouble::Resting(_, error) => {
                 text = error.to_string();
-                Event::AcceptFailed { reason: &text }
+                Event::AcceptFailed {
+                    reason: &text,
+                    remedy: reason::remedy_of_exhaustion(error),
+                }
             }
             Trouble::ListenerFailed(_, error) => {
                 text = error.to_string();

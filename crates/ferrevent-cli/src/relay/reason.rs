@@ -24,6 +24,7 @@ impl End {
     pub(super) fn new(side: Option<Side>, reason: &CloseReason) -> Self {
         let code = code(reason);
         let remedy = remedy(code)
+            .or_else(|| exhausted(reason).map(remedy_of_exhaustion))
             .or_else(|| tls::remedy(code, side))
             .or_else(|| compress::remedy(code, side));
         let detail = match remedy {
@@ -91,9 +92,25 @@ fn remedy(code: &str) -> Option<&'static str> {
         "unreachable" => "is the network up, and is there a route?",
         "unresolved" => "is the name right, and does the resolver answer?",
         "connect_timeout" => "is a firewall in the way? --connect-timeout sets the patience",
-        "out_of_resources" => "raise the limit of open files: ulimit -n, LimitNOFILE=",
         _ => return None,
     })
+}
+
+/// The error that says that descriptors or memory ran out, if it is that.
+fn exhausted(reason: &CloseReason) -> Option<&io::Error> {
+    match reason {
+        CloseReason::Failed { error, .. } if ferrevent::sys::is_exhaustion(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// What can be done when descriptors or memory run out.
+pub(super) fn remedy_of_exhaustion(error: &io::Error) -> &'static str {
+    if ferrevent::sys::is_out_of_descriptors(error) {
+        "raise the limit of open files: ulimit -n, LimitNOFILE="
+    } else {
+        "the system is short of memory: lower --max-connections, or see sysctl net.ipv4.tcp_mem"
+    }
 }
 
 #[cfg(test)]
@@ -128,5 +145,18 @@ mod tests {
             error: emfile,
         };
         assert_eq!(code(&failed), "out_of_resources");
+    }
+
+    #[test]
+    fn what_ran_out_is_told_apart() {
+        let told = |errno| {
+            let failed = CloseReason::Failed {
+                during: Activity::Send,
+                error: io::Error::from_raw_os_error(errno),
+            };
+            End::new(None, &failed).detail
+        };
+        assert!(told(24).contains("open files"), "EMFILE: {}", told(24));
+        assert!(told(105).contains("memory"), "ENOBUFS: {}", told(105));
     }
 }

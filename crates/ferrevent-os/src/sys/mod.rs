@@ -207,14 +207,27 @@ pub fn would_block(error: &io::Error) -> bool {
 /// assert!(ferrevent_os::sys::is_exhaustion(&named));
 /// ```
 pub fn is_exhaustion(error: &io::Error) -> bool {
-    let bare = error
+    is_out_of_descriptors(error) || matches!(number(error), Some(errno::ENOBUFS | errno::ENOMEM))
+}
+
+/// Whether it means that descriptors have run out: `EMFILE`, `ENFILE`. Memory,
+/// the rest of what [`is_exhaustion`] knows, wants another remedy.
+///
+/// ```
+/// use ferrevent_os::sys::is_out_of_descriptors;
+/// assert!(is_out_of_descriptors(&std::io::Error::from_raw_os_error(24))); // EMFILE
+/// assert!(!is_out_of_descriptors(&std::io::Error::from_raw_os_error(105))); // ENOBUFS
+/// ```
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(number(error), Some(errno::EMFILE | errno::ENFILE))
+}
+
+/// The system's number of an error, if it was given an address' name or not.
+fn number(error: &io::Error) -> Option<i32> {
+    let named = error
         .get_ref()
-        .and_then(|named| named.source()?.downcast_ref::<io::Error>())
-        .unwrap_or(error);
-    matches!(
-        bare.raw_os_error(),
-        Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM)
-    )
+        .and_then(|named| named.source()?.downcast_ref::<io::Error>());
+    named.unwrap_or(error).raw_os_error()
 }
 
 /// The error of an operation that was taken back before it moved anything.
