@@ -44,6 +44,11 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v pgbench", "postgresql"),
     ("test -x /usr/sbin/redsocks", "redsocks"),
     ("test -x /usr/sbin/unbound", "unbound"),
+    ("command -v dig", "bind9-dnsutils"),
+    (
+        "/usr/bin/python3 -c 'import dns.query'",
+        "python3-dnspython",
+    ),
     ("command -v sslsplit", "sslsplit"),
     ("command -v valgrind", "valgrind"),
 ];

@@ -2,7 +2,7 @@
 //! allocate the former themselves, and read both, so every field has its
 //! place; those that are lists in libevent are ours to use.
 
-use std::ffi::{c_int, c_short, c_void};
+use std::ffi::{c_char, c_int, c_short, c_void};
 use std::mem::{offset_of, size_of};
 
 use ferrevent_core::timer::TimerId;
@@ -125,6 +125,29 @@ pub(crate) struct Watermarks {
     pub(crate) low: usize,
     pub(crate) high: usize,
 }
+
+/// `struct evdns_server_request`: what programs see of it.
+#[repr(C)]
+pub(crate) struct DnsRequest {
+    pub(crate) flags: c_int,
+    pub(crate) count: c_int,
+    pub(crate) questions: *const *const DnsQuestion,
+}
+
+/// `struct evdns_server_question`, with the first byte of its name.
+#[repr(C)]
+pub(crate) struct DnsQuestion {
+    pub(crate) kind: c_int,
+    pub(crate) class: c_int,
+    pub(crate) name: [c_char; 1],
+}
+
+const _: () = {
+    assert!(size_of::<DnsRequest>() == 16);
+    assert!(offset_of!(DnsRequest, questions) == 8);
+    assert!(size_of::<DnsQuestion>() == 12);
+    assert!(offset_of!(DnsQuestion, name) == 8);
+};
 
 const _: () = {
     assert!(size_of::<Watermarks>() == 16);

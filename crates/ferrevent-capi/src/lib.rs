@@ -8,6 +8,7 @@
 mod buffer;
 mod bufferevent;
 mod debug;
+mod dns;
 mod event;
 mod layout;
 mod listener;

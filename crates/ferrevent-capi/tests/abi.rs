@@ -12,12 +12,15 @@ use std::process::Command;
 use common::{Library, on, prefix, scratch, text};
 
 /// The headers there are, and the legacy names.
-const HEADERS: [&str; 16] = [
+const HEADERS: [&str; 20] = [
     "event2/buffer.h",
     "event2/buffer_compat.h",
     "event2/bufferevent.h",
     "event2/bufferevent_compat.h",
     "event2/bufferevent_struct.h",
+    "event2/dns.h",
+    "event2/dns_compat.h",
+    "event2/dns_struct.h",
     "event2/event-config.h",
     "event2/event.h",
     "event2/event_compat.h",
@@ -27,6 +30,7 @@ const HEADERS: [&str; 16] = [
     "event2/thread.h",
     "event2/util.h",
     "event2/visibility.h",
+    "evdns.h",
     "event.h",
     "evutil.h",
 ];
@@ -171,7 +175,7 @@ fn declared(include: &str) -> BTreeMap<String, String> {
     let list = source.with_extension("list");
     let lines = HEADERS.map(|header| match header {
         // Debian's leads to what is not here yet.
-        "event.h" => String::new(),
+        "event.h" | "evdns.h" => String::new(),
         header => format!("#include <{header}>\n"),
     });
     std::fs::write(&source, lines.concat()).unwrap();

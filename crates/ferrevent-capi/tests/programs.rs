@@ -159,6 +159,8 @@ fn memory_is_used_well() {
         ("listener", &[]),
         ("bufferevents", &["99", "1000"]),
         ("sharing", &[]),
+        ("dns_server", &["threads"]),
+        ("dns_server", &["ours"]),
     ] {
         let mut command = on(Library::Ours, "valgrind");
         command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);

@@ -1,0 +1,315 @@
+//! Sockets that questions come to.
+
+use std::collections::VecDeque;
+use std::ffi::{c_int, c_short, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use libc::{sockaddr, sockaddr_storage};
+
+use super::message::{self, flag};
+use super::request::{Asker, NOT_IMPLEMENTED, Request};
+use crate::event::{Base, Ev, what};
+use crate::layout::{Event, fields};
+use crate::thread::Lock;
+use crate::util::socket;
+use crate::{debug, memory, time};
+
+/// A question has come: the request, argument.
+type RequestFn = unsafe extern "C" fn(Request, *mut c_void);
+
+/// `struct evdns_server_port`.
+pub(super) struct Inner {
+    event: Event,
+    lock: Lock,
+    fd: c_int,
+    function: RequestFn,
+    argument: *mut c_void,
+    /// The program's, one for each request, and one while it reads.
+    references: u32,
+    /// The program has closed it: nobody asks any more.
+    closing: bool,
+    /// Requests whose answers the kernel has not taken yet.
+    waiting: VecDeque<Request>,
+}
+
+/// A port that the program has not closed, or that has requests.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Port(NonNull<Inner>);
+
+/// The longest question that is read.
+const LONGEST: usize = 1500;
+/// So many are read before others have their turn.
+const MOST_AT_ONCE: usize = 64;
+
+impl Port {
+    fields! {
+        fd, set_fd: c_int = fd;
+        function, set_function: RequestFn = function;
+        argument, set_argument: *mut c_void = argument;
+        references, set_references: u32 = references;
+        closing, set_closing: bool = closing;
+    }
+
+    fn event(self) -> Ev {
+        // SAFETY: a field of what is there.
+        Ev::from_room(unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).event) })
+    }
+
+    pub(super) fn lock(self) {
+        // SAFETY: it is there, and its lock does not change.
+        unsafe { (*self.0.as_ptr()).lock.lock() };
+    }
+
+    pub(super) fn unlock(self) {
+        // SAFETY: as above.
+        unsafe { (*self.0.as_ptr()).lock.unlock() };
+    }
+
+    /// Works on the requests that wait, with the lock held.
+    fn waiting<R>(self, work: impl FnOnce(&mut VecDeque<Request>) -> R) -> R {
+        // SAFETY: it is there; only who holds the lock has a reference, and no
+        // longer than this, where the program is not called.
+        work(unsafe { &mut (*self.0.as_ptr()).waiting })
+    }
+
+    /// Waits for questions as long as it is open, and for room for answers as
+    /// long as some wait.
+    fn watch(self) {
+        let mut events = what::PERSIST;
+        if !self.closing() {
+            events |= what::READ;
+        }
+        if self.waiting(|it| !it.is_empty()) {
+            events |= what::WRITE;
+        }
+        let ev = self.event();
+        if ev.events() == events {
+            return;
+        }
+        ev.stop();
+        ev.set_events(events);
+        if events & what::IO != 0 && !ev.start(time::timeval_of(0)) {
+            super::warn(format_args!(
+                "descriptor {} of a DNS server cannot be waited for",
+                self.fd()
+            ));
+        }
+    }
+
+    /// Sends the answer of a request, or keeps the request until it can; false
+    /// in the latter case.
+    pub(super) fn send_or_keep(self, request: Request) -> bool {
+        // Those that came first are first.
+        if self.waiting(|it| it.is_empty()) && request.send(self.fd()).is_ok() {
+            return true;
+        }
+        self.waiting(|it| it.push_back(request));
+        self.watch();
+        false
+    }
+
+    /// A request's answer will not be sent.
+    pub(super) fn forget(self, request: Request) {
+        self.waiting(|it| it.retain(|other| *other != request));
+        self.watch();
+    }
+
+    /// Sends answers that wait, as long as the kernel takes them.
+    fn flush(self) {
+        while let Some(request) = self.waiting(|it| it.front().copied()) {
+            if let Err(error) = request.send(self.fd()) {
+                if may_pass(&error) {
+                    return;
+                }
+                super::warn(format_args!(
+                    "an answer is dropped that descriptor {} of a DNS server cannot send: {error}",
+                    self.fd()
+                ));
+            }
+            self.waiting(|it| it.pop_front());
+            request.displace();
+            self.set_references(self.references() - 1);
+        }
+        self.watch();
+    }
+
+    /// Gives what has come to the program.
+    fn read(self) {
+        for _ in 0..MOST_AT_ONCE {
+            if self.closing() {
+                return;
+            }
+            let mut room = [0; LONGEST];
+            match receive(self.fd(), &mut room) {
+                Ok((question, asker)) => self.take(question, asker),
+                Err(error) => {
+                    if !may_pass(&error) {
+                        super::warn(format_args!(
+                            "descriptor {} of a DNS server cannot be read: {error}",
+                            self.fd()
+                        ));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(self, question: &[u8], asker: Asker) {
+        let Some(asked) = message::read(question) else {
+            return;
+        };
+        let is_query = asked.flags & flag::OPCODE == 0;
+        let Some(request) = Request::new(self, asked, asker) else {
+            return;
+        };
+        self.set_references(self.references() + 1);
+        if !is_query {
+            request.respond(NOT_IMPLEMENTED);
+            return;
+        }
+        let (call, argument) = (self.function(), self.argument());
+        self.unlock();
+        // SAFETY: what the program has given to be called now.
+        unsafe { call(request, argument) };
+        self.lock();
+    }
+
+    /// Gives up a reference, and the lock.
+    pub(super) fn release(self) {
+        let left = self.references().saturating_sub(1);
+        self.set_references(left);
+        if left > 0 {
+            return self.unlock();
+        }
+        self.event().stop();
+        socket::evutil_closesocket(self.fd());
+        debug::gone(self.event());
+        // SAFETY: it is there, and its lock does not change.
+        let shared = unsafe { (*self.0.as_ptr()).lock.is_some() };
+        self.unlock();
+        // The loop may be about to call back, if that is another thread's.
+        if !shared || !self.event().finish(finished) {
+            self.displace();
+        }
+    }
+
+    fn displace(self) {
+        // SAFETY: made by `evdns_add_server_port_with_base`, and nobody refers
+        // to it any more.
+        unsafe { memory::displace(self.0) };
+    }
+}
+
+/// Receives a datagram, and who has sent it.
+fn receive(fd: c_int, room: &mut [u8; LONGEST]) -> io::Result<(&[u8], Asker)> {
+    let mut address = MaybeUninit::<sockaddr_storage>::zeroed();
+    let mut length = size_of::<sockaddr_storage>() as u32;
+    let from = address.as_mut_ptr().cast::<sockaddr>();
+    let to = room.as_mut_ptr().cast::<c_void>();
+    // SAFETY: room for bytes and an address, and their lengths.
+    let got = unsafe { libc::recvfrom(fd, to, LONGEST, 0, from, &raw mut length) };
+    let Ok(got) = usize::try_from(got) else {
+        return Err(io::Error::last_os_error());
+    };
+    let asker = Asker {
+        // SAFETY: zeros are an address, and what was written is one.
+        address: unsafe { address.assume_init() },
+        length,
+    };
+    Ok((&room[..got], asker))
+}
+
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, WouldBlock};
+    matches!(error.kind(), Interrupted | WouldBlock)
+}
+
+unsafe extern "C" fn ready(_: c_int, events: c_short, port: *mut c_void) {
+    let Some(port) = NonNull::new(port.cast()).map(Port) else {
+        return;
+    };
+    port.lock();
+    // It is over, and only its finalizer is still to come.
+    if port.references() == 0 {
+        return port.unlock();
+    }
+    port.set_references(port.references() + 1);
+    if events & what::WRITE != 0 {
+        port.flush();
+    }
+    if events & what::READ != 0 {
+        port.read();
+    }
+    port.release();
+}
+
+unsafe extern "C" fn finished(_: Ev, port: *mut c_void) {
+    if let Some(port) = NonNull::new(port.cast()).map(Port) {
+        port.displace();
+    }
+}
+
+/// The descriptor is the library's to close when it answers a port.
+#[unsafe(no_mangle)]
+extern "C" fn evdns_add_server_port_with_base(
+    base: Option<Base>,
+    fd: c_int,
+    flags: c_int,
+    function: Option<RequestFn>,
+    argument: *mut c_void,
+) -> Option<Port> {
+    // None are known.
+    if flags != 0 {
+        return None;
+    }
+    let function = function?;
+    let made = memory::place(Inner {
+        event: Event::BLANK,
+        lock: Lock::recursive()?,
+        fd,
+        function,
+        argument,
+        references: 1,
+        closing: false,
+        waiting: VecDeque::new(),
+    });
+    let port = Port(made?);
+    let ev = port.event();
+    ev.prepare(
+        base,
+        fd,
+        what::READ | what::PERSIST,
+        ready,
+        port.0.as_ptr().cast(),
+    );
+    if ev.start(time::timeval_of(0)) {
+        return Some(port);
+    }
+    debug::gone(ev);
+    port.displace();
+    None
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn evdns_add_server_port(
+    fd: c_int,
+    flags: c_int,
+    function: Option<RequestFn>,
+    argument: *mut c_void,
+) -> Option<Port> {
+    evdns_add_server_port_with_base(None, fd, flags, function, argument)
+}
+
+/// Requests that are not answered keep it, and its descriptor.
+#[unsafe(no_mangle)]
+extern "C" fn evdns_close_server_port(port: Option<Port>) {
+    let Some(port) = port else { return };
+    port.lock();
+    port.set_closing(true);
+    port.watch();
+    port.release();
+}

@@ -1,0 +1,190 @@
+//! C programs with a DNS server in them, on our library and on Debian's: dig
+//! and dnspython, which know nothing of either, must be told the same.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use common::service::Service;
+use common::{Library, compile, on, same_on_both, text};
+
+#[test]
+fn servers() {
+    same_on_both("dns_server", &[], &[]);
+    same_on_both("dns_server", &["threads"], &[]);
+}
+
+#[test]
+fn malformed_questions_are_nobodys() {
+    // Of their beginnings libevent reads what is not there.
+    let said = ours("dns_server", "noise");
+    let wanted = "begun: called 0\n  code 5: 0\n  28: 12348005 00010000 00000000 \
+                  05737469 6c6c0468 65726500 00050001\n";
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn what_libevent_does_otherwise() {
+    let said = ours("dns_server", "ours");
+    let lines: Vec<_> = said.lines().map(str::trim).collect();
+    let wanted = [
+        // A record for each address.
+        "added 1, none -1 -1, names -1 -1 -1, respond 0",
+        "76: 12348000 00010003 00000000 05746872 65650474 65737400 00010001 \
+         c00c0001 00010000 003c0004 c0000201 c00c0001 00010000 003c0004 c0000202 \
+         c00c0001 00010000 003c0004 c0000203",
+        // No more than there is room for, and so many are announced.
+        "added 40, none -1 -1, names -1 -1 -1, respond 0",
+        "507: 12348200 0001001e 00000000",
+        // A notification is not for a program that answers questions.
+        "21: 1234a114 00010000 00000000 03616263 00000600 01",
+        "no answer, called 0",
+        "no answer, called 0",
+        "no answer, called 0",
+        "no answer, called 0",
+        "add 0, respond 0",
+        "flags 0, 1 questions: 'last.test' 1/1",
+        "respond 0",
+        "closed 1, called 1",
+        "held 60",
+        "all 60, kept 1",
+        "again -1, drop 0",
+        "got 59, in order 1, closed 1",
+    ];
+    assert_eq!(lines.len(), wanted.len(), "{said}");
+    for (line, wanted) in lines.iter().zip(wanted) {
+        assert!(line.starts_with(wanted), "{line}, not {wanted}\n{said}");
+    }
+}
+
+fn ours(name: &str, mode: &str) -> String {
+    let output = on(Library::Ours, compile(name)).arg(mode).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    text(&output.stdout)
+}
+
+/// What dig is asked for, each with a port in between.
+const QUESTIONS: [&[&str]; 10] = [
+    &["here.test", "A"],
+    &["HERE.test", "AAAA"],
+    &["here.test", "TXT"],
+    &["here.test", "MX"],
+    &["here.test", "SOA"],
+    &["alias.test", "A"],
+    &["-x", "192.0.2.7"],
+    &["refused.test", "A"],
+    &["nowhere.test", "A"],
+    &["here.test", "A", "+norecurse", "+noedns", "+cdflag"],
+];
+
+#[test]
+fn dig_is_told_the_same() {
+    if !there("dig", &["-v"]) {
+        return;
+    }
+    let [ours, theirs] = [Library::Ours, Library::System].map(|library| {
+        let (_service, port) = start(library);
+        QUESTIONS.map(|question| {
+            let output = Command::new("dig")
+                .args(["@127.0.0.1", "-p", &port])
+                .args(question)
+                .args(["+noall", "+comments", "+question", "+answer"])
+                .args(["+authority", "+additional", "+tries=3", "+timeout=20"])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{question:?}: {output:?}");
+            let said = text(&output.stdout);
+            // The identifier is another each time.
+            let (head, rest) = said.split_once(", id: ").unwrap();
+            format!("{head}{}", rest.split_once('\n').unwrap().1)
+        })
+    });
+    assert_eq!(ours, theirs);
+    let address = ours[0].lines().any(|it| it.ends_with("A\t192.0.2.7"));
+    assert!(
+        address && ours[0].contains("flags: qr aa rd ra;"),
+        "{}",
+        ours[0]
+    );
+}
+
+/// Asks by dnspython, and prints what has come.
+const ASK: &str = "
+import sys, dns.message, dns.query, dns.flags, dns.rcode, dns.exception
+port = int(sys.argv[1])
+def ask(name, kind, **options):
+    question = dns.message.make_query(name, kind, **options)
+    try:
+        answer = dns.query.udp(question, '127.0.0.1', timeout=float(sys.argv[2]), port=port)
+    except dns.exception.Timeout:
+        return print(name, kind, 'is not answered')
+    print(name, kind, dns.rcode.to_text(answer.rcode()), dns.flags.to_text(answer.flags))
+    for section in answer.sections[1:]:
+        for records in section:
+            print(' ', records)
+for kind in 'A', 'AAAA', 'TXT', 'MX', 'NS':
+    ask('hErE.test', kind)
+ask('here.test', 'A', use_edns=0, payload=4096)
+ask('alias.test', 'A')
+ask('7.2.0.192.in-addr.arpa', 'PTR')
+ask('nowhere.test', 'A')
+if sys.argv[3] == 'ours':
+    ask('many.test', 'A')
+";
+
+#[test]
+fn dnspython_is_told_the_same() {
+    let python = "/usr/bin/python3";
+    if !there(python, &["-c", "import dns.query"]) {
+        return;
+    }
+    let ask = |library, which| {
+        let (_service, port) = start(library);
+        let output = Command::new(python)
+            .args(["-c", ASK, &port, "60", which])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    let ours = ask(Library::Ours, "both");
+    assert_eq!(ours, ask(Library::System, "both"));
+    assert!(
+        ours.contains(
+            " 61 IN AAAA 2001:db8::7
+"
+        ),
+        "{ours}"
+    );
+    // An answer that does not fit can still be read; libevent cuts through a record.
+    let ours = ask(Library::Ours, "ours");
+    assert!(
+        ours.contains("many.test A NOERROR QR AA TC RD RA\n"),
+        "{ours}"
+    );
+    assert!(ours.contains("n0.many.test. 69 IN A 192.0.2.7\n"), "{ours}");
+}
+
+fn there(program: &str, arguments: &[&str]) -> bool {
+    let there = Command::new(program).args(arguments).output();
+    let there = there.is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("skipped: {program} {} does not run", arguments.join(" "));
+    }
+    there
+}
+
+/// A server of some names, and its port.
+fn start(library: Library) -> (Service, String) {
+    let mut command = on(library, compile("dns_names"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdin(Stdio::null()).stdout(writer);
+    let service = Service::start(&mut command, "-TERM");
+    drop(command);
+    let mut port = String::new();
+    BufReader::new(reader).read_line(&mut port).unwrap();
+    (service, port.trim().to_owned())
+}
