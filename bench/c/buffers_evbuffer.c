@@ -1,5 +1,9 @@
 /* evbuffer's figures. Prints: name <TAB> ns for one of what the name says.
- * Each is the best of seven runs, so that a disturbed run does not count. */
+ * Each is the best of seven runs, so that a disturbed run does not count.
+ *
+ *   buffers_evbuffer [--only NAME [COUNT]]
+ *
+ * With a count there is one run, of so many: for callgrind, which counts instructions. */
 #include <event2/buffer.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,9 +21,8 @@ static double now_ns(void) {
 }
 
 /* 64 B at a time, all drained at every MiB. */
-static double append64(void) {
+static double append64(int times) {
     struct evbuffer *buffer = evbuffer_new();
-    int times = 4000000;
     double begin = now_ns();
     for (int i = 0; i < times; i++) {
         evbuffer_add(buffer, block, 64);
@@ -30,9 +33,8 @@ static double append64(void) {
     return spent / times;
 }
 
-static double append_drain64(void) {
+static double append_drain64(int times) {
     struct evbuffer *buffer = evbuffer_new();
-    int times = 1000000;
     double begin = now_ns();
     for (int i = 0; i < times; i++) {
         evbuffer_add(buffer, block, 64);
@@ -45,10 +47,10 @@ static double append_drain64(void) {
 
 /* A thousand lines of forty bytes at a time, CRLF included, each read out as a string of its own:
  * evbuffer has no other way to read a line. */
-static double crlf_line40(void) {
+static double crlf_line40(int times) {
     struct evbuffer *buffer = evbuffer_new();
     static char text[40 * 1000];
-    int times = 2000000, read = 0;
+    int read = 0;
     for (int i = 0; i < 1000; i++) memcpy(text + i * 40, "01234567890123456789012345678901234567\r\n", 40);
     double begin = now_ns();
     while (read < times) {
@@ -67,9 +69,8 @@ static double crlf_line40(void) {
 }
 
 /* Sixteen pieces of 4 KiB, the sequence at the very end. */
-static double search_64k(void) {
+static double search_64k(int times) {
     struct evbuffer *buffer = evbuffer_new();
-    int times = 20000;
     for (int i = 0; i < 16; i++) evbuffer_add(buffer, block, 4096);
     evbuffer_add(buffer, "\r\n\r\n", 4);
     double begin = now_ns();
@@ -79,9 +80,8 @@ static double search_64k(void) {
     return spent / times;
 }
 
-static double reference_1m_drain(void) {
+static double reference_1m_drain(int times) {
     struct evbuffer *buffer = evbuffer_new();
-    int times = 1000000;
     double begin = now_ns();
     for (int i = 0; i < times; i++) {
         evbuffer_add_reference(buffer, block, sizeof block, NULL, NULL);
@@ -93,9 +93,8 @@ static double reference_1m_drain(void) {
 }
 
 /* There and back: two moves. */
-static double move_64k_twice(void) {
+static double move_64k_twice(int times) {
     struct evbuffer *one = evbuffer_new(), *other = evbuffer_new();
-    int times = 1000000;
     evbuffer_add(one, block, 65536);
     double begin = now_ns();
     for (int i = 0; i < times; i++) {
@@ -109,8 +108,7 @@ static double move_64k_twice(void) {
     return spent / times;
 }
 
-static double new_add_free64(void) {
-    int times = 1000000;
+static double new_add_free64(int times) {
     double begin = now_ns();
     for (int i = 0; i < times; i++) {
         struct evbuffer *buffer = evbuffer_new();
@@ -121,10 +119,9 @@ static double new_add_free64(void) {
     return (now_ns() - begin) / times;
 }
 
-static double copy_4k_in_out(void) {
+static double copy_4k_in_out(int times) {
     static char out[4096];
     struct evbuffer *buffer = evbuffer_new();
-    int times = 500000;
     double begin = now_ns();
     for (int i = 0; i < times; i++) {
         evbuffer_add(buffer, block, sizeof out);
@@ -137,25 +134,29 @@ static double copy_4k_in_out(void) {
 
 static const struct {
     const char *name;
-    double (*run)(void);
+    double (*run)(int times);
+    int times;
 } table[] = {
-    {"append64", append64},
-    {"append_drain64", append_drain64},
-    {"crlf_line40", crlf_line40},
-    {"crlf_line40_owned", crlf_line40},
-    {"search_64k", search_64k},
-    {"reference_1m_drain", reference_1m_drain},
-    {"move_64k_twice", move_64k_twice},
-    {"new_add_free64", new_add_free64},
-    {"copy_4k_in_out", copy_4k_in_out},
+    {"append64", append64, 4000000},
+    {"append_drain64", append_drain64, 1000000},
+    {"crlf_line40", crlf_line40, 2000000},
+    {"crlf_line40_owned", crlf_line40, 2000000},
+    {"search_64k", search_64k, 20000},
+    {"reference_1m_drain", reference_1m_drain, 1000000},
+    {"move_64k_twice", move_64k_twice, 1000000},
+    {"new_add_free64", new_add_free64, 1000000},
+    {"copy_4k_in_out", copy_4k_in_out, 500000},
 };
 
-int main(void) {
+int main(int argc, char **argv) {
+    const char *only = argc > 2 && !strcmp(argv[1], "--only") ? argv[2] : NULL;
+    int count = argc > 3 ? atoi(argv[3]) : 0;
     memset(block, 'b', sizeof block);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         double best = 1e18;
-        for (int run = 0; run < 7; run++) {
-            double ns = table[i].run();
+        if (only && strcmp(only, table[i].name)) continue;
+        for (int run = 0; run < (count ? 1 : 7); run++) {
+            double ns = table[i].run(count ? count : table[i].times);
             if (ns < best) best = ns;
         }
         printf("%s\t%.2f\n", table[i].name, best);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo;
 
-const LIBRARY: &str = "target/release/libferrevent_capi.so";
+const LIBRARY: &str = "target/shared/libferrevent_capi.so";
 const USAGE: &str = "usage: cargo xtask capi [install --prefix DIR]";
 
 /// Builds it into `target/capi`; `install` puts it below a folder besides.
@@ -41,7 +41,8 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
             "-p",
             "ferrevent-capi",
             "--lib",
-            "--release",
+            "--profile",
+            "shared",
             "--locked",
             "--crate-type",
             "cdylib",

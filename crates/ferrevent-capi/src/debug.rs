@@ -27,43 +27,67 @@ pub(crate) fn no_more() {
 
 pub(crate) fn assigned(ev: Ev) {
     no_more();
-    if is_on() {
+    when_on(|| {
         events().insert(ev.address(), false);
-    }
+    });
 }
 
 pub(crate) fn gone(ev: Ev) {
-    if is_on() {
+    when_on(|| {
         events().remove(&ev.address());
-    }
+    });
 }
 
+#[inline(always)]
 pub(crate) fn added(ev: Ev, is_added: bool) {
-    if is_on()
-        && let Some(added) = events().get_mut(&ev.address())
-    {
-        *added = is_added;
-    }
+    when_on(|| {
+        if let Some(added) = events().get_mut(&ev.address()) {
+            *added = is_added;
+        }
+    });
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn demand_assigned(ev: Ev, what: &str) {
-    if is_on() && !events().contains_key(&ev.address()) {
-        refuse(what, "that was never assigned", ev);
-    }
+    when_on(|| {
+        if !events().contains_key(&ev.address()) {
+            refuse(what, "that was never assigned", ev);
+        }
+    });
 }
 
+#[inline(always)]
 pub(crate) fn demand_not_added(ev: Ev, what: &str) {
-    if is_on() && events().get(&ev.address()) == Some(&true) {
-        refuse(what, "that is added already", ev);
+    when_on(|| {
+        if events().get(&ev.address()) == Some(&true) {
+            refuse(what, "that is added already", ev);
+        }
+    });
+}
+
+/// Mostly the mode is off, and what it takes is out of the way.
+#[inline(always)]
+fn when_on(look: impl FnOnce()) {
+    #[cold]
+    #[inline(never)]
+    fn look_now(look: impl FnOnce()) {
+        look();
+    }
+    if is_on() {
+        look_now(look);
     }
 }
 
 /// The descriptor of an event must not block.
+#[inline(always)]
 pub(crate) fn demand_nonblocking(fd: c_int) {
-    if !is_on() || fd < 0 {
-        return;
+    if is_on() && fd >= 0 {
+        look_at_descriptor(fd);
     }
+}
+
+#[cold]
+fn look_at_descriptor(fd: c_int) {
     // SAFETY: reads the flags of whatever that number is.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
     if flags >= 0 && flags & libc::O_NONBLOCK == 0 {

@@ -62,8 +62,7 @@ pub(crate) struct Event {
     pub(crate) callback: EventCallback,
     /// While its time runs.
     pub(crate) timer: Option<TimerId>,
-    /// Its place among those whose time runs.
-    pub(crate) timed_place: usize,
+    pub(crate) unused: usize,
     pub(crate) fd: c_int,
     pub(crate) base: Option<Base>,
     /// The engine's key of its watch, or 0.

@@ -1,5 +1,6 @@
-//! What the buffer's operations cost: `buffer_bench [--only NAME]` prints a
-//! line for each, `name<TAB>nanoseconds`, the best of several rounds.
+//! What the buffer's operations cost: `buffer_bench [--only NAME [COUNT]]` prints
+//! a line for each, `name<TAB>nanoseconds`, the best of several rounds. With a
+//! count there is one round, of so many: for callgrind, which counts instructions.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -24,19 +25,21 @@ const CELLS: &[(&str, u32, Cell)] = &[
 
 fn main() -> Result<(), BufferError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let only = match &arguments[..] {
-        [flag, name] if flag == "--only" => Some(name.as_str()),
-        _ => None,
+    let (only, fixed) = match &arguments[..] {
+        [flag, name] if flag == "--only" => (Some(name.as_str()), None),
+        [flag, name, count] if flag == "--only" => (Some(name.as_str()), count.parse().ok()),
+        _ => (None, None),
     };
-    for (name, count, cell) in CELLS {
+    for (name, usual, cell) in CELLS {
         if only.is_some_and(|only| only != *name) {
             continue;
         }
+        let count = fixed.unwrap_or(*usual);
         let mut best = f64::INFINITY;
-        for _ in 0..7 {
+        for _ in 0..if fixed.is_some() { 1 } else { 7 } {
             let start = Instant::now();
-            cell(*count)?;
-            best = best.min(start.elapsed().as_nanos() as f64 / f64::from(*count));
+            cell(count)?;
+            best = best.min(start.elapsed().as_nanos() as f64 / f64::from(count));
         }
         println!("{name}\t{best:.1}");
     }

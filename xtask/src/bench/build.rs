@@ -25,7 +25,12 @@ const C_PROGRAMS: &[&str] = &[
 ];
 
 /// Those that are also run on this project's library.
-const ON_CAPI: &[&str] = &["libevent_bev", "libevent_event"];
+const ON_CAPI: &[&str] = &[
+    "libevent_bev",
+    "libevent_event",
+    "buffers_evbuffer",
+    "timers_libevent",
+];
 
 const LIBRARIES: &[&str] = &[
     "-levent_core",

@@ -1,7 +1,7 @@
 //! The figures to reach, as data, and how they are judged.
 
 use super::options::matches;
-use super::peers::{CAPI_BEV, CAPI_EVENT, TOKIO};
+use super::peers::{CAPI, CAPI_BEV, CAPI_EVENT, TOKIO};
 use super::stats::{Metric, Series, Summary};
 
 /// A figure that Ferrevent is to reach.
@@ -172,6 +172,21 @@ const LIMITS: &[Limit] = &[
         Metric::Cost,
         Bound::AtMost(1.0, "libevent"),
     ),
+    limit(
+        &[
+            "buffers append*",
+            "buffers crlf_line40_owned",
+            "buffers search*",
+            "buffers reference*",
+            "buffers move*",
+            "buffers new*",
+            "buffers copy*",
+            "timers *",
+        ],
+        Metric::Cost,
+        Bound::AtMost(1.3, OURS),
+    )
+    .of(CAPI),
     limit(&["rate-*"], Metric::Cost, Bound::AtMost(1.0, "libevent")),
     near(&["rate-*-10k-*"], 1e4, 0.03),
     near(&["rate-*-100k-*"], 1e5, 0.01),
@@ -255,6 +270,7 @@ impl Limit {
         let whose = match self.of {
             POOL => "one worker's ",
             TASKS => "a task's ",
+            CAPI | CAPI_BEV | CAPI_EVENT => "the C interface's ",
             _ => "",
         };
         let own = || {

@@ -46,6 +46,8 @@ pub(crate) const LIBEVENT_AGAIN: &str = "libevent2";
 /// libevent's programs on this project's library.
 pub(crate) const CAPI_BEV: &str = "capi-bev";
 pub(crate) const CAPI_EVENT: &str = "capi-event";
+/// And those that measure themselves.
+pub(crate) const CAPI: &str = "capi";
 
 /// The reference of tasks.
 pub(crate) const TOKIO: &str = "tokio";
@@ -210,7 +212,7 @@ pub(crate) fn reference(wire: Wire) -> (&'static str, &'static str) {
 pub(crate) fn name(text: &str) -> Option<&'static str> {
     let servers = ALL.iter().map(|peer| peer.name);
     servers
-        .chain([LIBEVENT, LIBEVENT_AGAIN, TOKIO_AGAIN])
+        .chain([LIBEVENT, LIBEVENT_AGAIN, TOKIO_AGAIN, CAPI])
         .find(|name| *name == text)
 }
 
@@ -267,6 +269,8 @@ pub(crate) fn programs(suite: Suite) -> Vec<Invocation> {
     if suite == Suite::Wakes {
         all.push(run("libuv", Binary::C("wakes_libuv"), &[]));
         all.push(run("tokio", Binary::Tokio, &["wakes"]));
+    } else {
+        all.push(run(CAPI, Binary::OnCapi(theirs), &[]));
     }
     all.push(run("ferrevent", ours, &[]));
     all

@@ -161,7 +161,10 @@ result nearer to its limit than that is *undecided*.
 
 The peers: libevent 2.1's bufferevents and its bare events, libuv with an allocation for each read
 and with one shared slab and `uv_try_write`, tokio on one thread with a 64 KiB buffer for each
-connection (4 KiB in the idle cells). Where there is no floor, libevent is the reference. Of ours,
+connection (4 KiB in the idle cells). Where there is no floor, libevent is the reference. `capi-bev`,
+`capi-event` and `capi` are the programs of libevent once more, on this project's library with its
+interface; such a program has no way to a line but as a string of its own (`crlf_line40_owned`), and
+an event of its own for every timer. Of ours,
 `ferrevent` is a loop on epoll and `ferrevent-uring` one on io_uring, whose floor is
 `bench/c/floor_uring.c`; `-pool1` is a pool of one worker.
 

@@ -3,9 +3,14 @@
 use std::ffi::{c_int, c_void};
 use std::slice;
 
+use ferrevent::Buffer;
+use ferrevent::buffer::{BufferError, End};
+
+use super::direct::{Change, NOTHING};
 use super::{Buf, Held, gone};
 
 type CleanupFn = unsafe extern "C" fn(*const c_void, usize, *mut c_void);
+type Outcome = Result<(), BufferError>;
 
 /// # Safety
 /// So many bytes may be read there, if any.
@@ -17,13 +22,12 @@ unsafe fn bytes<'a>(data: *const c_void, length: usize) -> &'a [u8] {
     unsafe { slice::from_raw_parts(data.cast(), length) }
 }
 
-impl Held {
-    pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
-        let added = self.buffer.append(bytes).is_ok();
-        if added {
-            self.changed(bytes.len(), 0);
-        }
-        added
+/// 0 or -1, and so many bytes that were added, or none.
+#[inline(always)]
+fn added(outcome: Outcome, length: usize) -> (c_int, Change) {
+    match outcome {
+        Ok(()) => (0, (length, 0)),
+        Err(_) => (-1, NOTHING),
     }
 }
 
@@ -38,7 +42,7 @@ pub(crate) unsafe extern "C" fn evbuffer_add(
     }
     // SAFETY: the caller's bytes.
     let bytes = unsafe { bytes(data, length) };
-    if buf.hold().add(bytes) { 0 } else { -1 }
+    buf.change(|buffer| added(buffer.append(bytes), length))
 }
 
 #[unsafe(no_mangle)]
@@ -51,12 +55,7 @@ unsafe extern "C" fn evbuffer_prepend(buf: Buf, data: *const c_void, length: usi
     }
     // SAFETY: the caller's bytes.
     let bytes = unsafe { bytes(data, length) };
-    let mut held = buf.hold();
-    if held.buffer.prepend(bytes).is_err() {
-        return -1;
-    }
-    held.changed(length, 0);
-    0
+    buf.change(|buffer| added(buffer.prepend(bytes), length))
 }
 
 /// Returns how many bytes were added.
@@ -75,9 +74,10 @@ unsafe extern "C" fn evbuffer_add_iovec(
             let vector = *vectors.add(index);
             bytes(vector.iov_base, vector.iov_len)
         };
-        if !held.add(bytes) {
+        if held.buffer.append(bytes).is_err() {
             break;
         }
+        held.changed(bytes.len(), 0);
         sum += bytes.len();
     }
     sum
@@ -122,9 +122,14 @@ unsafe extern "C" fn evbuffer_add_reference(
     cleanup: Option<CleanupFn>,
     argument: *mut c_void,
 ) -> c_int {
-    let mut held = buf.hold();
-    if length > isize::MAX as usize || held.buffer.is_frozen(ferrevent::buffer::End::Back) {
+    if length > isize::MAX as usize {
         return -1;
+    }
+    if cleanup.is_none() {
+        // SAFETY: the program does not want to know when the memory is not
+        // read any more, so it keeps it as long as anybody may.
+        let bytes: &'static [u8] = unsafe { bytes(data, length) };
+        return buf.change(|buffer| added(buffer.append_reference(bytes), length));
     }
     let reference = Reference {
         data,
@@ -132,24 +137,25 @@ unsafe extern "C" fn evbuffer_add_reference(
         cleanup,
         argument,
     };
-    if held.buffer.append_reference(reference).is_err() {
-        return -1;
-    }
-    held.changed(length, 0);
-    0
+    buf.change(|buffer| {
+        // Nobody is told of what was not taken.
+        if buffer.is_frozen(End::Back) || length > Buffer::MAX_LEN - buffer.len() {
+            std::mem::forget(reference);
+            return (-1, NOTHING);
+        }
+        added(buffer.append_reference(reference), length)
+    })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_add_buffer(to: Buf, from: Buf) -> c_int {
-    pour(to, from, |to, from| to.append_buffer(from))
+    pour(to, from, Buffer::append_buffer)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_prepend_buffer(to: Buf, from: Buf) -> c_int {
-    pour(to, from, |to, from| to.prepend_buffer(from))
+    pour(to, from, Buffer::prepend_buffer)
 }
-
-type Outcome = Result<(), ferrevent::buffer::BufferError>;
 
 impl Buf {
     /// Moves everything to the end of another buffer.
@@ -164,25 +170,21 @@ impl Buf {
 }
 
 /// Moves everything from one buffer to another.
-fn pour(
-    to: Buf,
-    from: Buf,
-    work: impl FnOnce(&mut ferrevent::Buffer, &mut ferrevent::Buffer) -> Outcome,
-) -> c_int {
+#[inline(always)]
+fn pour(to: Buf, from: Buf, work: impl FnOnce(&mut Buffer, &mut Buffer) -> Outcome) -> c_int {
     if to == from {
         return 0;
     }
-    let (mut from, mut to) = both(from, to);
-    let length = from.buffer.len();
-    if length == 0 {
-        return 0;
-    }
-    if work(&mut to.buffer, &mut from.buffer).is_err() {
-        return -1;
-    }
-    from.changed(0, length);
-    to.changed(length, 0);
-    0
+    Buf::change_both(from, to, |from, to| {
+        let length = from.len();
+        if length == 0 {
+            return (0, 0);
+        }
+        match work(to, from) {
+            Ok(()) => (0, length),
+            Err(_) => (-1, 0),
+        }
+    })
 }
 
 /// Two different buffers, locked in the order of their places.
@@ -220,17 +222,8 @@ extern "C" fn evbuffer_remove_buffer(from: Buf, to: Buf, length: usize) -> c_int
     if length == 0 || from == to {
         return 0;
     }
-    let (mut from, mut to) = both(from, to);
-    let all = length >= from.buffer.len();
-    let Ok(moved) = from.buffer.move_to(&mut to.buffer, length) else {
-        return -1;
-    };
-    if all {
-        from.changed(0, moved);
-        to.changed(moved, 0);
-    } else {
-        to.changed(moved, 0);
-        from.changed(0, moved);
-    }
-    c_int::try_from(moved).unwrap_or(c_int::MAX)
+    Buf::change_both(from, to, |from, to| match from.move_to(to, length) {
+        Ok(moved) => (c_int::try_from(moved).unwrap_or(c_int::MAX), moved),
+        Err(_) => (-1, 0),
+    })
 }

@@ -104,12 +104,6 @@ impl Held {
         }
     }
 
-    /// Whether anybody is told of changes.
-    pub(super) fn is_watched(&self) -> bool {
-        let callbacks = self.callbacks.as_ref();
-        self.owner.is_some() || callbacks.is_some_and(|it| !it.entries.is_empty())
-    }
-
     pub(super) fn callbacks(&mut self) -> &mut Callbacks {
         self.callbacks.get_or_insert_default()
     }

@@ -9,7 +9,7 @@ use super::callbacks::OldTellFn;
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_readline(buf: Buf) -> *mut c_char {
-    let line = buf.hold().line(Eol::Any);
+    let line = buf.line(Eol::Any);
     line.map_or(std::ptr::null_mut(), |(line, _)| line)
 }
 

@@ -6,6 +6,7 @@
 mod add;
 mod callbacks;
 mod compat;
+mod direct;
 mod file;
 mod gone;
 mod io;
@@ -95,7 +96,7 @@ impl Buf {
 
     #[inline]
     pub(crate) fn len(self) -> usize {
-        self.hold().buffer.len()
+        self.look(Buffer::len)
     }
 
     /// Whether bytes can be added to its back, or taken from its front.
@@ -111,7 +112,18 @@ impl Buf {
 
     /// Ends it, when the last call that uses it has ended.
     pub(crate) fn free(self) {
-        self.hold().users -= 1;
+        if self.is_plain() && self.has_one_user() {
+            self.displace();
+        } else {
+            self.hold().users -= 1;
+        }
+    }
+
+    /// Nobody uses it any more.
+    fn displace(self) {
+        // SAFETY: the program has freed it, and no call is in the middle of it.
+        unsafe { memory::displace(self.0) };
+        gone::tell();
     }
 }
 
@@ -145,9 +157,7 @@ impl Drop for Held {
         }
         self.lock.unlock();
         if over {
-            // SAFETY: the program has freed it, and this was the last use.
-            unsafe { memory::displace(self.0.0) };
-            gone::tell();
+            self.0.displace();
         }
     }
 }
@@ -172,7 +182,7 @@ extern "C" fn evbuffer_free(buf: Option<Buf>) {
 
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_get_length(buf: Buf) -> usize {
-    buf.hold().buffer.len()
+    buf.len()
 }
 
 #[unsafe(no_mangle)]

@@ -93,13 +93,14 @@ unsafe extern "C" fn evbuffer_search_range(
     }
     // SAFETY: the caller's bytes.
     let what = unsafe { slice::from_raw_parts(what.cast::<u8>(), length) };
-    let held = buf.hold();
-    let from = usize::try_from(from.map_or(0, |from| from.bytes));
-    let to = to.map_or(Ok(held.buffer.len()), |to| usize::try_from(to.bytes));
-    let (Ok(from), Ok(to)) = (from, to) else {
-        return Position::NOWHERE;
-    };
-    Position::of(held.buffer.find_within(what, from..to).ok().flatten())
+    buf.look(|buffer| {
+        let from = usize::try_from(from.map_or(0, |from| from.bytes));
+        let to = to.map_or(Ok(buffer.len()), |to| usize::try_from(to.bytes));
+        let (Ok(from), Ok(to)) = (from, to) else {
+            return Position::NOWHERE;
+        };
+        Position::of(buffer.find_within(what, from..to).ok().flatten())
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -109,11 +110,10 @@ extern "C" fn evbuffer_search_eol(
     length: Option<&mut usize>,
     style: c_int,
 ) -> Position {
-    let held = buf.hold();
     let from = usize::try_from(from.map_or(0, |from| from.bytes)).ok();
     let end = from
         .zip(eol_of(style))
-        .and_then(|(from, eol)| held.buffer.find_line_end(eol, from).ok().flatten());
+        .and_then(|(from, eol)| buf.look(|buffer| buffer.find_line_end(eol, from).ok().flatten()));
     if let Some(length) = length {
         *length = end.map_or(0, |end| end.len);
     }

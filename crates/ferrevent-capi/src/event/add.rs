@@ -130,9 +130,6 @@ impl Inner {
                 self.now().saturating_add(duration)
             }
         };
-        if ev.is(flag::TIMEOUT) {
-            self.stop_timer(ev);
-        }
         // Active because its time was over: that is no longer so.
         if ev.is(flag::ACTIVE) && ev.result() & what::TIMEOUT != 0 {
             ev.stop_calls();
@@ -275,13 +272,16 @@ impl Inner {
         }
     }
 
+    /// Starts an event's time, or sets it anew.
     fn start_timer(&mut self, ev: Ev, deadline: u64) {
         ev.set_timeout(time::timeval_of(deadline));
-        ev.set_timer(Some(self.timers.insert(Tick(deadline), ev)));
-        ev.set_timed_place(self.timed.len());
-        self.timed.push(ev);
-        ev.set_flags(ev.flags() | flag::TIMEOUT);
-        self.counts.add(ev);
+        if let Some(id) = ev.timer() {
+            self.timers.rearm(id, Tick(deadline));
+        } else {
+            ev.set_timer(Some(self.timers.insert(Tick(deadline), ev)));
+            ev.set_flags(ev.flags() | flag::TIMEOUT);
+            self.counts.add(ev);
+        }
         if self.asleep && self.timers.next_deadline() == Some(Tick(deadline)) {
             self.notify();
         }
@@ -291,11 +291,6 @@ impl Inner {
         if let Some(id) = ev.timer() {
             self.timers.remove(id);
             ev.set_timer(None);
-        }
-        let place = ev.timed_place();
-        self.timed.swap_remove(place);
-        if let Some(moved) = self.timed.get(place) {
-            moved.set_timed_place(place);
         }
         ev.set_flags(ev.flags() & !flag::TIMEOUT);
         self.counts.remove(ev);

@@ -30,8 +30,6 @@ pub(crate) struct Inner {
     pub(super) signals: Signals,
     /// Deadlines, in microseconds of the monotonic clock.
     pub(super) timers: TimerQueue<Ev>,
-    /// The events whose time runs; each knows its place.
-    pub(super) timed: Vec<Ev>,
     /// The events that are active, by priority.
     pub(super) active: Vec<Queue>,
     /// Those that will be, at the next turn.
@@ -143,7 +141,6 @@ impl Base {
             features: Features::of(kind),
             signals: Signals::default(),
             timers: TimerQueue::new(Tick(now)),
-            timed: Vec::new(),
             active: vec![Queue::default()],
             later: Queue::default(),
             counts: Counts::default(),

@@ -19,7 +19,7 @@ impl Inner {
         }
         all.extend(self.signals.events());
         let unlisted = |ev: &Ev| !ev.is(flag::INSERTED) || ev.watch() == 0 && ev.fd() < 0;
-        all.extend(self.timed.iter().copied().filter(unlisted));
+        all.extend(self.timers.payloads().filter(unlisted));
         let only_active = |ev: &Ev| !ev.is(flag::INSERTED | flag::TIMEOUT);
         let active = self.active.iter().flat_map(super::queue::Queue::iter);
         all.extend(active.chain(self.later.iter()).filter(only_active));

@@ -89,7 +89,6 @@ impl Ev {
         next, set_next: Option<Ev> = callback.next;
         previous, set_previous: Option<Ev> = callback.previous;
         timer, set_timer: Option<TimerId> = timer;
-        timed_place, set_timed_place: usize = timed_place;
         fd, set_fd: c_int = fd;
         base, set_base: Option<Base> = base;
         watch, set_watch: u64 = watch;
@@ -111,6 +110,21 @@ impl Ev {
 
     pub(crate) fn address(self) -> usize {
         self.0.addr().get()
+    }
+
+    /// Has the processor fetch it: it is used soon.
+    #[inline(always)]
+    fn prefetch(self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let place = self.0.as_ptr().cast::<i8>().cast_const();
+            // SAFETY: this reads nothing that could be seen, wherever it is.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(place);
+                _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(64));
+            }
+        }
     }
 
     #[inline]
@@ -153,7 +167,7 @@ impl Event {
             argument: std::ptr::null_mut(),
         },
         timer: None,
-        timed_place: 0,
+        unused: 0,
         fd: -1,
         base: None,
         watch: 0,

@@ -39,6 +39,9 @@ impl Base {
     }
 }
 
+/// So many events of a program's come into the processor's cache at the same time.
+const AT_ONCE: usize = 16;
+
 impl Held {
     fn turns(&mut self, flags: c_int) -> c_int {
         loop {
@@ -134,6 +137,9 @@ impl Held {
             }
             if !ev.is(flag::INTERNAL) {
                 count += 1;
+            }
+            if let Some(after_next) = self.active[priority].first().and_then(Ev::next) {
+                after_next.prefetch();
             }
             self.current = Some(ev);
             self.call(ev);
@@ -283,11 +289,23 @@ impl Inner {
             return;
         }
         let now = Tick(self.now());
-        while let Some((_, _, ev)) = self.timers.pop_expired(now) {
-            ev.set_timer(None);
-            self.delete(ev);
-            crate::debug::added(ev, false);
-            self.activate(ev, what::TIMEOUT, 1);
+        let mut expired = [None; AT_ONCE];
+        let mut count = AT_ONCE;
+        while count == AT_ONCE {
+            count = 0;
+            while count < AT_ONCE
+                && let Some((_, _, ev)) = self.timers.pop_expired(now)
+            {
+                ev.prefetch();
+                expired[count] = Some(ev);
+                count += 1;
+            }
+            for ev in expired[..count].iter().copied().flatten() {
+                ev.set_timer(None);
+                self.delete(ev);
+                crate::debug::added(ev, false);
+                self.activate(ev, what::TIMEOUT, 1);
+            }
         }
     }
 }

@@ -64,6 +64,12 @@ impl Buffer {
     /// # Ok::<(), ferrevent_core::buffer::BufferError>(())
     /// ```
     pub fn find_line_end(&self, eol: Eol, from: usize) -> Result<Option<LineEnd>, BufferError> {
+        // Mostly it is in the first segment.
+        if from == 0
+            && let Some(end) = eol.first_in(self.head.bytes(), self.head.len() < self.len)
+        {
+            return Ok(Some(end));
+        }
         self.line_end_within(eol, from, self.len)
     }
 

@@ -281,6 +281,20 @@ impl<T: Copy> TimerQueue<T> {
         self.len() == 0
     }
 
+    /// The payloads of the timers that are pending, in no order.
+    ///
+    /// ```
+    /// use ferrevent_core::timer::{Tick, TimerQueue};
+    /// let mut timers = TimerQueue::new(Tick::ZERO);
+    /// let id = timers.insert(Tick(10), 'a');
+    /// timers.insert(Tick(20), 'b');
+    /// timers.remove(id);
+    /// assert_eq!(timers.payloads().collect::<String>(), "b");
+    /// ```
+    pub fn payloads(&self) -> impl Iterator<Item = T> {
+        self.slab.payloads()
+    }
+
     /// Gives back memory that the pending timers do not need. Takes time in
     /// proportion to the memory; without timers, nothing stays allocated.
     ///

@@ -88,6 +88,14 @@ impl<T: Copy> Slab<T> {
         (entry.generation & 1 == 1).then(|| TimerId::new(index, entry.generation))
     }
 
+    pub(super) fn payloads(&self) -> impl Iterator<Item = T> {
+        let taken = self
+            .entries
+            .iter()
+            .filter(|entry| entry.generation & 1 == 1);
+        taken.map(|entry| entry.payload)
+    }
+
     /// Drops the free places at the end and gives the memory back.
     pub(super) fn shrink(&mut self) {
         while let Some(entry) = self.entries.last()
