@@ -17,6 +17,15 @@ fn events_on_poll() {
 }
 
 #[test]
+fn random_operations_on_events() {
+    // A million of them in a full run.
+    let full = std::env::var_os("FERREVENT_CASES").is_some();
+    for seed in 1..=if full { 200 } else { 8 } {
+        same_on_both("series", &[&seed.to_string(), "5000"], &[]);
+    }
+}
+
+#[test]
 fn buffers() {
     same_on_both("buffer", &[], &[]);
 }
@@ -149,6 +158,7 @@ fn memory_is_used_well() {
     }
     for (name, arguments) in [
         ("events", &[][..]),
+        ("series", &["99", "1000"]),
         ("signals", &[]),
         ("compat", &[]),
         ("util", &[]),

@@ -273,11 +273,15 @@ extern "C" fn event_base_init_common_timeout(
 #[unsafe(no_mangle)]
 extern "C" fn event_base_active_by_fd(base: Option<Base>, fd: c_int, events: c_short) {
     let Some(base) = base else { return };
-    // A time that is over is no descriptor's.
+    let mut held = base.hold();
     if events & what::TIMEOUT != 0 {
+        // Then it is about nothing else.
+        let timed = held.timers.payloads().filter(|ev| ev.fd() == fd);
+        for ev in timed.collect::<Vec<_>>() {
+            held.activate(ev, what::TIMEOUT, 1);
+        }
         return;
     }
-    let mut held = base.hold();
     for token in held.engine.watches_of(fd).into_iter().rev() {
         if let Some(ev) = held.engine.owner(token).copied()
             && ev.waits_for(events & what::IO)

@@ -119,6 +119,7 @@ static void edges(void)
 static void shared(void)
 {
 	int fds[2], other[2], i;
+	struct timeval hour = millis(3600000);
 	struct event *ev[5];
 	static char name[5][8];
 	short what[5] = {EV_READ, EV_READ | EV_WRITE, EV_WRITE, EV_READ | EV_PERSIST, EV_READ};
@@ -137,6 +138,9 @@ static void shared(void)
 	event_base_active_by_fd(base, fds[0], EV_READ);
 	event_base_active_by_fd(base, other[0], EV_READ | EV_TIMEOUT);
 	event_base_active_by_fd(base, 999, EV_READ);
+	SAY("loop %d\n", event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE));
+	event_add(ev[4], &hour);
+	event_base_active_by_fd(base, other[0], EV_READ | EV_TIMEOUT);
 	SAY("loop %d\n", event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE));
 	for (i = 0; i < 5; i++)
 		event_free(ev[i]);
