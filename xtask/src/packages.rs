@@ -49,7 +49,7 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
         "/usr/bin/python3 -c 'import dns.query'",
         "python3-dnspython",
     ),
-    ("command -v sslsplit", "sslsplit"),
+    ("test -x /usr/bin/fstrm_capture", "fstrm-bin"),
     ("command -v valgrind", "valgrind"),
 ];
 
