@@ -22,7 +22,6 @@ mod watchdog;
 use std::sync::Arc;
 
 use common::ledger::ON_PURPOSE;
-use common::matrix::Column;
 use common::{Outcome, Rig};
 use torture::Sum;
 
@@ -42,6 +41,9 @@ scenarios::for_each_scenario!(list);
 /// One test, so that no other has a part in the descriptors and the heap.
 #[test]
 fn every_call_of_every_scenario_fails_once() {
+    if torture::shared_out("every_call_of_every_scenario_fails_once") {
+        return;
+    }
     // What is printed is kept by the harness, and would count as a leak.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -53,31 +55,24 @@ fn every_call_of_every_scenario_fails_once() {
         }
     }));
     let mut sum = Sum::new();
-    for kind in common::kinds() {
-        for workers in [None, Some(2)] {
-            let column = Column {
-                kind,
-                workers,
-                storm: None,
-            };
-            for (number, (name, scenario)) in ALL.iter().enumerate() {
-                let seed = common::matrix::seed().wrapping_add(number as u64);
-                let place = format!("{name} on a {column}");
-                sum.torture(&place, seed, |plan| {
-                    match column.rig(Some(Arc::clone(plan))) {
-                        Ok(rig) => {
-                            let mut rig = rig.tortured();
-                            let outcome = scenario(&mut rig);
-                            rig.close();
-                            outcome.is_err()
-                        }
-                        Err(error) => {
-                            assert_eq!(plan.struck(), 1, "{name}: {error}");
-                            true
-                        }
+    for column in torture::columns() {
+        for (number, (name, scenario)) in ALL.iter().enumerate() {
+            let seed = common::matrix::seed().wrapping_add(number as u64);
+            let place = format!("{name} on a {column}");
+            sum.torture(&place, seed, |plan| {
+                match column.rig(Some(Arc::clone(plan))) {
+                    Ok(rig) => {
+                        let mut rig = rig.tortured();
+                        let outcome = scenario(&mut rig);
+                        rig.close();
+                        outcome.is_err()
                     }
-                });
-            }
+                    Err(error) => {
+                        assert_eq!(plan.struck(), 1, "{name}: {error}");
+                        true
+                    }
+                }
+            });
         }
     }
     sum.close();

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ferrevent::sys::{Call, FaultPlan};
 
-use crate::common::matrix::Replay;
+use crate::common;
+use crate::common::matrix::{Column, Replay};
 use crate::common::rig::struck;
 use crate::heap;
 use crate::watchdog::Watchdog;
@@ -44,6 +46,47 @@ impl Wanted {
     }
 }
 
+/// With every call to fail in every column, each column is a process of its
+/// own beside the others: most of the time they wait. `false` if it is not so,
+/// and the work is the caller's.
+///
+/// # Panics
+/// When one of them fails; it has said why.
+pub(crate) fn shared_out(test: &str) -> bool {
+    let whole = matches!(Wanted::from_environment(), Wanted::All);
+    if !whole || std::env::var_os(ONLY).is_some() {
+        return false;
+    }
+    let begin = |column: Column| {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+            .env(ONLY, format!(" on a {column}"))
+            .spawn();
+        (column.to_string(), child.unwrap())
+    };
+    let children: Vec<(String, Child)> = columns().map(begin).collect();
+    let ended = children
+        .into_iter()
+        .map(|(column, mut child)| (column, child.wait().unwrap()));
+    let failed: Vec<_> = ended.filter(|(_, status)| !status.success()).collect();
+    assert!(failed.is_empty(), "they failed: {failed:?}");
+    true
+}
+
+/// What is tortured: on every backend, a loop and a pool.
+pub(crate) fn columns() -> impl Iterator<Item = Column> {
+    common::kinds().flat_map(|kind| {
+        [None, Some(2)].map(|workers| Column {
+            kind,
+            workers,
+            storm: None,
+        })
+    })
+}
+
+/// Names the places that are wanted, by a part of their name.
+const ONLY: &str = "FERREVENT_ONLY";
+
 /// What a whole run comes to.
 pub(crate) struct Sum {
     wanted: Wanted,
@@ -59,7 +102,7 @@ impl Sum {
     pub(crate) fn new() -> Self {
         Self {
             wanted: Wanted::from_environment(),
-            only: std::env::var("FERREVENT_ONLY").unwrap_or_default(),
+            only: std::env::var(ONLY).unwrap_or_default(),
             began: Instant::now(),
             watchdog: Watchdog::new(),
             runs: 0,
@@ -120,10 +163,7 @@ impl Sum {
             None => "FERREVENT_TORTURE=0.0".to_owned(),
             Some((n, choice)) => format!("FERREVENT_TORTURE={n}.{choice}"),
         };
-        let replay = Replay::new(
-            place.to_owned(),
-            format!("FERREVENT_ONLY='{place}' {again}"),
-        );
+        let replay = Replay::new(place.to_owned(), format!("{ONLY}='{place}' {again}"));
         self.watchdog.watch(LONGEST, format!("{place}, {again}"));
         let before = Held::settled();
         let plan = match fails {
@@ -160,13 +200,14 @@ impl Sum {
         let each = self.struck.iter();
         let each = each.map(|(call, (all, told))| format!("{call} {all} (told {told})"));
         say(&format!(
-            "torture: {} runs in {:.1} s, {} calls struck: {}",
+            "torture{}: {} runs in {:.1} s, {} calls struck: {}",
+            self.only,
             self.runs,
             self.began.elapsed().as_secs_f64(),
             self.struck.values().map(|one| one.0).sum::<usize>(),
             each.collect::<Vec<_>>().join(", "),
         ));
-        assert!(self.runs > 0, "no scenario has FERREVENT_ONLY in its name");
+        assert!(self.runs > 0, "no scenario has {ONLY} in its name");
     }
 }
 
