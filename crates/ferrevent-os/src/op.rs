@@ -129,6 +129,8 @@ pub enum Received {
     End,
     /// So many bytes at the start of a block.
     Bytes(Block, usize),
+    /// So many bytes in several blocks, each full but for the last.
+    Many(Vec<Block>, usize),
 }
 
 impl Received {
@@ -140,7 +142,7 @@ impl Received {
     pub fn len(&self) -> usize {
         match self {
             Received::End => 0,
-            Received::Bytes(_, len) => *len,
+            Received::Bytes(_, len) | Received::Many(_, len) => *len,
         }
     }
 
@@ -153,7 +155,7 @@ impl Received {
         self.len() == 0
     }
 
-    /// Gives the block to a buffer.
+    /// Gives the blocks to a buffer.
     ///
     /// # Errors
     /// That of the buffer, when its back is frozen.
@@ -172,6 +174,11 @@ impl Received {
         match self {
             Received::End => Ok(()),
             Received::Bytes(block, len) => buffer.append_block(block, len),
+            Received::Many(blocks, mut left) => blocks.into_iter().try_for_each(|block| {
+                let len = left.min(block.capacity());
+                left -= len;
+                buffer.append_block(block, len)
+            }),
         }
     }
 }

@@ -392,7 +392,7 @@ impl Port {
         self.cap = self.cap & !MUCH_ROOM | if room { MUCH_ROOM } else { 0 };
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(windows, target_os = "linux"))]
     pub(crate) fn expects_much(&self) -> bool {
         self.cap & MUCH_ROOM != 0
     }

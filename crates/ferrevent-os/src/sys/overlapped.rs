@@ -52,6 +52,9 @@ pub(crate) enum Begun {
     Pending,
 }
 
+/// Pieces of memory of one receive.
+pub(crate) const MOST_PIECES: usize = 4;
+
 impl Sys {
     /// A new completion port: `CreateIoCompletionPort`.
     pub(crate) fn completion_port(&self) -> io::Result<OwnedHandle> {
@@ -167,7 +170,7 @@ impl Sys {
         begun(answer == 0)
     }
 
-    /// Begins to receive into these bytes: `WSARecv`.
+    /// Begins to receive into these bytes, one piece after the other: `WSARecv`.
     ///
     /// # Safety
     /// `overlapped` and the bytes must stay valid, and be touched by nobody,
@@ -175,20 +178,29 @@ impl Sys {
     pub(crate) unsafe fn begin_receive(
         &self,
         fd: BorrowedFd<'_>,
-        into: *mut [u8],
+        into: &[*mut [u8]],
         overlapped: *mut OVERLAPPED,
     ) -> io::Result<Begun> {
-        let mut len = into.len();
+        let mut rooms = [WinSock::WSABUF {
+            len: 0,
+            buf: ptr::null_mut(),
+        }; MOST_PIECES];
+        let mut count = into.len().min(MOST_PIECES);
+        for (room, piece) in rooms.iter_mut().zip(into) {
+            room.len = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            room.buf = piece.cast();
+        }
         match self.strike(Call::Receive) {
-            Some(Fault::Short(limit)) => len = limit.clamp(1, len.max(1)).min(len),
+            // Only an injected fault cuts a call short: one piece will do.
+            Some(Fault::Short(limit)) => {
+                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+                rooms[0].len = limit.clamp(1, rooms[0].len.max(1)).min(rooms[0].len);
+                count = count.min(1);
+            }
             // What is begun does not ask whether it can be done at once.
             Some(Fault::Errno(errno::EINTR | errno::EAGAIN)) | None => {}
             Some(Fault::Errno(errno)) => return Err(gone(fd, errno)),
         }
-        let room = WinSock::WSABUF {
-            len: u32::try_from(len).unwrap_or(u32::MAX),
-            buf: into.cast(),
-        };
         let mut flags = 0;
         // SAFETY: the list of buffers is copied before the call returns, what
         // it names is writable and nobody else's by this function's contract,
@@ -196,8 +208,8 @@ impl Sys {
         let answer = unsafe {
             WinSock::WSARecv(
                 number(fd),
-                &raw const room,
-                1,
+                rooms.as_ptr(),
+                count as u32,
                 ptr::null_mut(),
                 &raw mut flags,
                 overlapped,

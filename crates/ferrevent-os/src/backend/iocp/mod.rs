@@ -285,9 +285,9 @@ impl Backend {
         let what = match (operation.body, outcome) {
             (Body::Probe, Ok(())) => What::Ready(Readiness::READ),
             (Body::Probe, Err(error)) => What::Done(Op::Receive.fail(error)),
-            (Body::Receive(block), outcome) => {
+            (Body::Receive(block, more), outcome) => {
                 self.standing.remove(name);
-                What::Done(receive::told(block, outcome.map(|()| bytes)))
+                What::Done(receive::told(block, more, outcome.map(|()| bytes)))
             }
             (Body::Send(_), outcome) => What::Done(Completion::Sent(outcome.map(|()| bytes))),
             (Body::Accept(accepting), outcome) => {

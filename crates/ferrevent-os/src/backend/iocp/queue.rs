@@ -41,14 +41,17 @@ pub(super) struct Operation {
 pub(super) enum Body {
     /// A receive of no bytes: it tells only that there are some.
     Probe,
-    /// A receive into this block.
-    Receive(Block),
+    /// A receive into this block, and then into these.
+    Receive(Block, Option<More>),
     Send(Box<Sending>),
     Accept(Box<Accepting>),
     Connect(Box<SockAddr>),
     /// A wait of the driver's for the events of a watched socket.
     Poll(Box<Polling>),
 }
+
+/// The blocks behind the first, of a receive that expects much.
+pub(super) type More = Box<[Block; 3]>;
 
 #[derive(Debug)]
 pub(super) enum Sending {

@@ -5,9 +5,10 @@
 //! filled at once, by the same rules as after an event of epoll.
 //!
 //! A stream that is new or has just received is not idle. Its next receive
-//! stands with a block, which saves a call for each message; so do those of at
-//! most [`MOST_STANDING`] streams at a time. One that still waits after two
-//! rounds of [`ROUND`] is taken back, and the stream probes.
+//! stands with a block, which saves a call for each message, or with four when
+//! the last came full. At most [`MOST_STANDING`] blocks stand at a time. A
+//! receive that still waits after two rounds of [`ROUND`] is taken back, and
+//! the stream probes.
 //!
 //! Whoever gives up receiving is told at once that it is so, and nothing is
 //! taken back: what comes after that, a block or the word that something is
@@ -15,22 +16,24 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ferrevent_core::buffer::Block;
+use ferrevent_core::buffer::{Block, BlockClass};
 use windows_sys::Win32::Networking::WinSock;
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::Backend;
-use super::queue::{Body, InFlight, Operation};
+use super::queue::{Body, InFlight, More, Operation};
 use crate::op::{Completion, Op, Received};
 use crate::port::{Flags, Port, PortKind, Readiness};
 use crate::sys::fd::{AsRawFd, RawFd};
+use crate::sys::overlapped::MOST_PIECES;
 use crate::sys::{Sys, is_canceled, wine};
 
-/// Receives of one backend that may stand with a block.
+/// Blocks of one backend that receives may stand with.
 const MOST_STANDING: usize = 256;
 /// How often is looked for those that stand for nothing.
 const ROUND: Duration = Duration::from_millis(100);
@@ -48,6 +51,8 @@ pub(super) struct Receiving {
     probing: bool,
     /// Something came lately.
     lively: bool,
+    /// It came in a full block of the largest.
+    full: bool,
 }
 
 impl Receiving {
@@ -64,17 +69,33 @@ impl Receiving {
     }
 }
 
-/// What a receive with a block tells.
-pub(super) fn told(block: Block, outcome: io::Result<usize>) -> Completion {
-    let result = outcome.map(|len| match len {
-        0 => Received::End,
-        _ if block.is_worth(len) => Received::Bytes(block, len),
-        _ => Received::Bytes(Block::copy_of(&block.as_slice()[..len]), len),
+/// What a receive with blocks tells.
+pub(super) fn told(block: Block, more: Option<More>, outcome: io::Result<usize>) -> Completion {
+    let result = outcome.map(|len| match more {
+        _ if len == 0 => Received::End,
+        Some(more) if len > block.capacity() => {
+            let mut left = len;
+            let blocks = iter::once(block).chain(*more).map_while(|block| {
+                let part = left.min(block.capacity());
+                left -= part;
+                (part > 0).then(|| worth(block, part))
+            });
+            Received::Many(blocks.collect(), len)
+        }
+        _ => Received::Bytes(worth(block, len), len),
     });
     Completion::Received {
         result,
         armed: false,
     }
+}
+
+/// The block, or a smaller one for what would be lost in it.
+fn worth(block: Block, len: usize) -> Block {
+    if block.is_worth(len) {
+        return block;
+    }
+    Block::copy_of(&block.as_slice()[..len])
 }
 
 impl Backend {
@@ -197,21 +218,30 @@ impl Backend {
         port.ready = port.ready.without(Readiness::READ);
         let size = port.room();
         let block = Block::with_capacity_at_least(size);
-        let operation = Operation::new(port.token, Body::Receive(block));
+        let more = port.iocp.receiving.full && port.expects_much() && !port.is_capped();
+        let more = more.then(|| Box::new([(); 3].map(|()| Block::take(BlockClass::K64))));
+        let count = if more.is_some() { 4 } else { 1 };
+        let operation = Operation::new(port.token, Body::Receive(block, more));
         let fd = port.fd_ref();
         let begun = self
             .queue
             .begin(operation, port.iocp.skips, |body, overlapped| {
                 // SAFETY: until the call has begun the body is nobody else's.
-                let Body::Receive(block) = (unsafe { &mut *body }) else {
+                let Body::Receive(block, more) = (unsafe { &mut *body }) else {
                     return Err(io::ErrorKind::InvalidInput.into());
                 };
-                let room = block.as_mut_slice();
-                let most = size.min(room.len());
-                let into: *mut [u8] = &mut room[..most];
-                self.standing.add(overlapped, fd.as_raw_fd());
-                // SAFETY: the queue keeps the block until it is home.
-                unsafe { self.sys.begin_receive(fd, into, overlapped) }
+                let first = block.as_mut_slice();
+                let most = size.min(first.len());
+                let mut into: [*mut [u8]; MOST_PIECES] = [&mut first[..most]; MOST_PIECES];
+                for (into, block) in into[1..]
+                    .iter_mut()
+                    .zip(more.iter_mut().flat_map(|it| it.iter_mut()))
+                {
+                    *into = block.as_mut_slice();
+                }
+                self.standing.add(overlapped, fd.as_raw_fd(), count);
+                // SAFETY: the queue keeps the blocks until it is home.
+                unsafe { self.sys.begin_receive(fd, &into[..count], overlapped) }
             });
         let (operation, outcome) = match begun {
             Ok(one) => {
@@ -221,7 +251,7 @@ impl Backend {
             Err(over) => over,
         };
         self.standing.remove(operation.name());
-        let Body::Receive(block) = operation.body else {
+        let Body::Receive(block, more) = operation.body else {
             return Filling::Refused;
         };
         match outcome {
@@ -229,7 +259,7 @@ impl Backend {
             Err(error) if stands && error.raw_os_error() == Some(WinSock::WSAENOBUFS) => {
                 Filling::Refused
             }
-            outcome => Filling::Done(told(block, outcome)),
+            outcome => Filling::Done(told(block, more, outcome)),
         }
     }
 
@@ -240,9 +270,15 @@ impl Backend {
             return completion;
         };
         let receiving = &mut port.iocp.receiving;
-        receiving.lively = result.as_ref().is_ok_and(|it| !it.is_empty());
+        let len = result.as_ref().map_or(0, Received::len);
+        receiving.lively = len > 0;
+        receiving.full = len >= BlockClass::K64.capacity();
         match &result {
-            Ok(Received::Bytes(_, len)) if port.kind == PortKind::Tcp => port.judge_bulk(*len),
+            Ok(Received::Bytes(..) | Received::Many(..)) => {
+                if port.kind == PortKind::Tcp {
+                    port.judge_bulk(len);
+                }
+            }
             Ok(Received::End) => {
                 // The kernel told it to the probe, and not once more.
                 let mut trouble = receiving.trouble.take();
@@ -253,7 +289,7 @@ impl Backend {
                     result = Err(io::Error::from_raw_os_error(error));
                 }
             }
-            _ => {}
+            Err(_) => {}
         }
         Completion::Received {
             result,
@@ -297,7 +333,7 @@ enum Filling {
 /// The receives that stand with a block, of all streams of a backend.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    count: AtomicUsize,
+    blocks: AtomicUsize,
     rounds: Mutex<Rounds>,
 }
 
@@ -314,30 +350,35 @@ struct Rounds {
 struct Stand {
     socket: RawFd,
     since: u32,
+    blocks: usize,
 }
 
 impl Standing {
     fn has_room(&self) -> bool {
-        self.count.load(Ordering::Relaxed) < MOST_STANDING
+        self.blocks.load(Ordering::Relaxed) < MOST_STANDING
     }
 
-    fn add(&self, name: *const OVERLAPPED, socket: RawFd) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+    fn add(&self, name: *const OVERLAPPED, socket: RawFd, blocks: usize) {
+        self.blocks.fetch_add(blocks, Ordering::Relaxed);
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = rounds.number;
-        rounds.receives.insert(name.addr(), Stand { socket, since });
+        let stand = Stand {
+            socket,
+            since: rounds.number,
+            blocks,
+        };
+        rounds.receives.insert(name.addr(), stand);
     }
 
     pub(super) fn remove(&self, name: *const OVERLAPPED) {
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        if rounds.receives.remove(&name.addr()).is_some() {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+        if let Some(stand) = rounds.receives.remove(&name.addr()) {
+            self.blocks.fetch_sub(stand.blocks, Ordering::Relaxed);
         }
     }
 
     /// How long a wait may last: until the next round while some stand.
     pub(super) fn patience(&self, limit: Option<Duration>) -> Option<Duration> {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.blocks.load(Ordering::Relaxed) == 0 {
             return limit;
         }
         Some(limit.map_or(ROUND, |limit| limit.min(ROUND)))
@@ -346,7 +387,7 @@ impl Standing {
     /// Takes those back that stand since before the last round, when the time
     /// has come.
     pub(super) fn look_round(&self, sys: &Sys) {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.blocks.load(Ordering::Relaxed) == 0 {
             return;
         }
         let now = Instant::now();
