@@ -95,6 +95,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     soak::smoke()?;
     windows::test(full.then_some(FULL_CASES))?;
     if !full {
+        tor::unit()?;
         return sanitize::briefly();
     }
     for sanitizer in sanitize::ALL {
