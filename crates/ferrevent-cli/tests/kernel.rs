@@ -206,6 +206,9 @@ impl Relay {
             &[
                 "strace",
                 "-f",
+                // LeakSanitizer does not work beside another tracer.
+                "-E",
+                "LSAN_OPTIONS=detect_leaks=0",
                 "-o",
                 trace.to_str().unwrap(),
                 "-e",

@@ -1,6 +1,6 @@
 //! `cargo xtask sanitize address|leak|thread`: the tests under a sanitizer of
-//! the compiler's; `programs`: those in C alone, under the first of them. What one reports is a bug of ours until shown otherwise;
-//! nothing is suppressed.
+//! the compiler's; `programs`: those in C alone, under the first of them. What
+//! one reports is a bug of ours until shown otherwise; nothing is suppressed.
 
 mod programs;
 mod reports;
