@@ -38,10 +38,15 @@ pub(crate) fn warn_error(text: impl Display, error: &io::Error) {
 }
 
 /// Only when it was asked for.
-#[inline]
+#[inline(always)]
 pub(crate) fn debug(text: impl FnOnce() -> String) {
-    if DEBUG.load(Ordering::Relaxed) != 0 {
+    #[cold]
+    #[inline(never)]
+    fn say_it(text: impl FnOnce() -> String) {
         say(Severity::Debug, &text());
+    }
+    if DEBUG.load(Ordering::Relaxed) != 0 {
+        say_it(text);
     }
 }
 

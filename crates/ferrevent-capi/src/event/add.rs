@@ -32,6 +32,7 @@ pub(super) enum Until {
 
 impl Held {
     /// Adds an event, or gives one that is added another time.
+    #[inline]
     pub(super) fn add(&mut self, ev: Ev, until: Option<Until>) -> c_int {
         log::debug(|| {
             format!(
@@ -45,18 +46,12 @@ impl Held {
         }
         match Inner::add(self, ev, until) {
             Ok(()) => 0,
-            Err(Some(error)) => {
-                log::warn_error(
-                    format_args!("adding an event of descriptor {}", ev.fd()),
-                    &error,
-                );
-                -1
-            }
-            Err(None) => -1,
+            Err(error) => refused(ev, error),
         }
     }
 
     /// Deletes an event, and waits for its callback if it runs on another thread.
+    #[inline]
     pub(super) fn delete(&mut self, ev: Ev, blocking: Blocking) -> c_int {
         log::debug(|| format!("event_del: {ev:?} on {}", ev.fd()));
         debug::added(ev, false);
@@ -84,7 +79,15 @@ impl Held {
     }
 
     /// Waits while another thread runs the event's callback.
+    #[inline]
     pub(super) fn wait_for_callback(&mut self, ev: Ev) {
+        if self.current == Some(ev) {
+            self.wait_for_current(ev);
+        }
+    }
+
+    #[inline(never)]
+    fn wait_for_current(&mut self, ev: Ev) {
         let finished = self.finished;
         while self.current == Some(ev)
             && self.finished == finished
@@ -107,8 +110,21 @@ impl Held {
     }
 }
 
+/// Says why an event could not be added.
+#[cold]
+fn refused(ev: Ev, error: Option<io::Error>) -> c_int {
+    if let Some(error) = error {
+        log::warn_error(
+            format_args!("adding an event of descriptor {}", ev.fd()),
+            &error,
+        );
+    }
+    -1
+}
+
 impl Inner {
     /// An error without a cause is the caller's.
+    #[inline]
     fn add(&mut self, ev: Ev, until: Option<Until>) -> Result<(), Option<io::Error>> {
         if ev.is(flag::FINALIZING) {
             return Err(None);
@@ -140,11 +156,20 @@ impl Inner {
     }
 
     /// Deletes an event that may be anywhere.
+    #[inline]
     pub(super) fn delete(&mut self, ev: Ev) {
         ev.stop_calls();
         if ev.is(flag::TIMEOUT) {
             self.stop_timer(ev);
         }
+        if ev.is(flag::ACTIVE | flag::ACTIVE_LATER | flag::INSERTED) {
+            self.withdraw(ev);
+        }
+    }
+
+    /// From what is active and from what is watched.
+    #[inline(never)]
+    fn withdraw(&mut self, ev: Ev) {
         if ev.is(flag::ACTIVE | flag::ACTIVE_LATER) {
             self.deactivate(ev);
         }
@@ -243,6 +268,7 @@ impl Inner {
         }
     }
 
+    #[inline(never)]
     fn insert(&mut self, ev: Ev) -> io::Result<()> {
         if ev.waits_for(what::SIGNAL) {
             self.signals.add(self.engine.backend(), ev)?;
@@ -273,6 +299,7 @@ impl Inner {
     }
 
     /// Starts an event's time, or sets it anew.
+    #[inline]
     fn start_timer(&mut self, ev: Ev, deadline: u64) {
         ev.set_timeout(time::timeval_of(deadline));
         if let Some(id) = ev.timer() {
@@ -287,6 +314,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     pub(super) fn stop_timer(&mut self, ev: Ev) {
         if let Some(id) = ev.timer() {
             self.timers.remove(id);

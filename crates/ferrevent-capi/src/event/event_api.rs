@@ -286,10 +286,16 @@ extern "C" fn event_get_struct_event_size() -> usize {
 }
 
 /// An event and its base; a warning when it has none.
+#[inline(always)]
 fn with_base(ev: Option<Ev>, what: &str) -> Option<(Ev, Base)> {
     let found = ev.and_then(|ev| Some((ev, ev.base()?)));
     if found.is_none() {
-        log::warn(format_args!("{what}: the event has no base"));
+        warn_of_no_base(what);
     }
     found
+}
+
+#[cold]
+fn warn_of_no_base(what: &str) {
+    log::warn(format_args!("{what}: the event has no base"));
 }

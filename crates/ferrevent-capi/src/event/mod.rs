@@ -5,6 +5,19 @@
 //! the queue of its priority, where `event_del` still finds it, and after each
 //! priority the kernel is asked again. What is ready and when the time has
 //! come is the engine's and the timer queue's business.
+//!
+//! A timer is memory of the program's besides its entry in the queue, which is
+//! one more place to wait for. Rounded nanoseconds a timer, one million of them
+//! with random deadlines, as in `bench/c/timers_libevent.c`, the best of three
+//! rounds on one machine:
+//!
+//! | | add | again | delete | fire |
+//! |---|---|---|---|---|
+//! | the queue alone, from Rust | 50 | 70 | 40 | 80 |
+//! | here | 60 | 220 | 120 | 350 |
+//! | with a list of all timed events, each removed and inserted to be moved | 65 | 310 | 210 | 540 |
+//! | as here, but not fetching ahead | 70 | 250 | 185 | 530 |
+//! | libevent | 60 | 710 | 410 | 3000 |
 
 mod add;
 mod base;
