@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fmt::Write as _, fs, io};
 
 fn main() -> io::Result<()> {
@@ -15,6 +16,10 @@ fn main() -> io::Result<()> {
         .flag_if_supported("-std=c99")
         .warnings(true)
         .compile("ferrevent_variadic");
+    println!("cargo::rustc-check-cfg=cfg(older_compiler)");
+    if minor_version().is_some_and(|minor| minor < UNSAFE_NAKED) {
+        println!("cargo::rustc-cfg=older_compiler");
+    }
     let mut written = BTreeSet::new();
     collect(Path::new("src"), &mut written)?;
     let mut text = String::new();
@@ -30,6 +35,17 @@ fn main() -> io::Result<()> {
         .map(PathBuf::from)
         .unwrap_or_default();
     fs::write(out.join("missing.rs"), text)
+}
+
+/// Rust 1.88 has naked functions; before, as a feature, they were written otherwise.
+const UNSAFE_NAKED: u32 = 88;
+
+/// That of the compiler: `rustc 1.95.0 (...)` is 95.
+fn minor_version() -> Option<u32> {
+    let compiler = env::var_os("RUSTC")?;
+    let output = Command::new(compiler).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split('.').nth(1)?.parse().ok()
 }
 
 /// The names of the functions that a folder's files export.

@@ -6,8 +6,15 @@ use std::process::Command;
 /// itself.
 pub(crate) const NEWER: &str = "let_chains,trait_upcasting,unsigned_is_multiple_of";
 
+/// The same for what programs in C are given.
+pub(crate) const NEWER_IN_C: &str =
+    "let_chains,trait_upcasting,unsigned_is_multiple_of,integer_sign_cast,naked_functions";
+
 /// What other crates use that it does not have: the crate, and the feature.
-pub(crate) const NEWER_ABROAD: (&str, &str) = ("rcgen", "unsigned_is_multiple_of");
+pub(crate) const NEWER_ABROAD: [(&str, &str); 2] = [
+    ("domain", "unsigned_is_multiple_of"),
+    ("rcgen", "unsigned_is_multiple_of"),
+];
 
 /// Runs cargo; an error names the step.
 pub(crate) fn run(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {

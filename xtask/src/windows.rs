@@ -337,12 +337,19 @@ RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature({features})' -Ast
 
 /// Compiles all the others.
 fn foreign_wrapper() -> String {
-    let (name, feature) = cargo::NEWER_ABROAD;
+    let cases: String = cargo::NEWER_ABROAD
+        .iter()
+        .map(|(name, feature)| {
+            format!(
+                "*' --crate-name {name} '*) RUSTC_BOOTSTRAP=1 \
+                 exec \"$@\" '-Zcrate-attr=feature({feature})' ;;\n"
+            )
+        })
+        .collect();
     format!(
         "#!/bin/sh
 case \" $* \" in
-*' --crate-name {name} '*) RUSTC_BOOTSTRAP=1 exec \"$@\" '-Zcrate-attr=feature({feature})' ;;
-*) exec \"$@\" ;;
+{cases}*) exec \"$@\" ;;
 esac
 "
     )

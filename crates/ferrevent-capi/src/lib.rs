@@ -5,6 +5,17 @@
 //! the caller promises, as libevent's documentation has it. No panic passes a
 //! function that C calls: it ends the process with its message.
 
+/// The body of a function that has no frame. Before Rust 1.88 that was unsafe to write.
+#[cfg(not(older_compiler))]
+macro_rules! naked_asm {
+    ($($all:tt)*) => { core::arch::naked_asm!($($all)*) };
+}
+#[cfg(older_compiler)]
+macro_rules! naked_asm {
+    // SAFETY: a jump to a function that takes what this one is given.
+    ($($all:tt)*) => { unsafe { core::arch::naked_asm!($($all)*) } };
+}
+
 mod buffer;
 mod bufferevent;
 mod debug;

@@ -1,6 +1,7 @@
 //! `cargo xtask sanitize address|leak|thread`: the tests under a sanitizer of
-//! the compiler's; `programs`: those in C alone, under the first of them. What
-//! one reports is a bug of ours until shown otherwise; nothing is suppressed.
+//! the compiler's; `programs [thread]`: those in C alone, under the first or the
+//! last of them. What one reports is a bug of ours until shown otherwise;
+//! nothing is suppressed.
 
 mod programs;
 mod reports;
@@ -26,14 +27,37 @@ pub(crate) enum Sanitizer {
 pub(crate) const ALL: [Sanitizer; 3] = [Sanitizer::Address, Sanitizer::Leak, Sanitizer::Thread];
 
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    if args == ["programs"] {
-        return programs::run(&Sanitizer::Address.setup()?);
+    let named = |name: &str| ALL.into_iter().find(|it| it.name() == name);
+    match args {
+        [programs] if programs == "programs" => in_c(Sanitizer::Address),
+        [programs, thread] if programs == "programs" && thread == "thread" => {
+            in_c(Sanitizer::Thread)
+        }
+        [name] => everything(named(name).ok_or(USAGE)?),
+        _ => Err(USAGE.into()),
     }
-    let named = match args {
-        [name] => ALL.into_iter().find(|it| it.name() == name),
-        _ => None,
+}
+
+const USAGE: &str = "usage: cargo xtask sanitize address|leak|thread|programs [thread]";
+
+/// The programs in C, which have to be run by themselves.
+fn in_c(sanitizer: Sanitizer) -> Result<(), String> {
+    let setup = sanitizer.setup()?;
+    if sanitizer == Sanitizer::Thread {
+        let build = thread::programs(&setup)?;
+        return programs::run(&build, &setup.host, programs::OF_THREADS);
+    }
+    let build = programs::Build {
+        name: "address",
+        rustc: setup.rustc,
+        flags: setup.flags,
+        cargo: setup.cargo,
+        environment: Vec::new(),
+        with_error: None,
+        compile: &["-fsanitize=address"],
+        link: vec!["-fsanitize=address".to_owned()],
     };
-    everything(named.ok_or("usage: cargo xtask sanitize address|leak|thread|programs")?)
+    programs::run(&build, &setup.host, programs::ALL)
 }
 
 /// All tests that the sanitizer can look at.
@@ -51,10 +75,10 @@ pub(crate) fn everything(sanitizer: Sanitizer) -> Result<(), String> {
         args.extend(["--skip", test]);
     }
     setup.test(sanitizer, &args)?;
-    if sanitizer == Sanitizer::Address {
-        programs::run(&setup)?;
+    match sanitizer {
+        Sanitizer::Address | Sanitizer::Thread => in_c(sanitizer),
+        Sanitizer::Leak => Ok(()),
     }
-    Ok(())
 }
 
 /// AddressSanitizer on the crates that have `unsafe` code and on the streams

@@ -1,16 +1,17 @@
-//! The C programs of the crate `ferrevent-capi` under AddressSanitizer. rustc
-//! builds the library with it and cc the programs, so that both halves of a
-//! call are looked at.
+//! The C programs of the crate `ferrevent-capi` under AddressSanitizer and
+//! ThreadSanitizer. rustc builds the library with it and cc the programs, so that
+//! both halves of a call are looked at.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 
-use super::Setup;
 use super::reports::Reports;
 use crate::{capi, cargo};
 
 /// A program of `crates/ferrevent-capi/tests/c`, and its arguments.
-const PROGRAMS: &[(&str, &[&str])] = &[
+type Program = (&'static str, &'static [&'static str]);
+
+pub(super) const ALL: &[Program] = &[
     ("buffer", &[]),
     ("buffers", &["7", "20000"]),
     ("bufferevent", &[]),
@@ -19,6 +20,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("compat", &[]),
     ("events", &[]),
     ("listener", &["threads"]),
+    ("series", &["7", "20000"]),
     ("pairs", &[]),
     ("pairs", &["threads"]),
     ("sharing", &[]),
@@ -27,71 +29,120 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("util", &[]),
 ];
 
-pub(super) fn run(setup: &Setup) -> Result<(), String> {
-    let flags = setup.flags.join("\x1f");
+/// Those with threads.
+pub(super) const OF_THREADS: &[Program] = &[
+    ("sharing", &[]),
+    ("threads", &[]),
+    ("bufferevent", &["threads"]),
+    ("listener", &["threads"]),
+    ("pairs", &["threads"]),
+];
+
+/// How the library and the programs are built.
+pub(super) struct Build {
+    pub(super) name: &'static str,
+    pub(super) rustc: &'static str,
+    pub(super) flags: Vec<String>,
+    pub(super) cargo: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    /// A program whose error must be found.
+    pub(super) with_error: Option<Program>,
+    /// Of cc, for a program's code and for its linking.
+    pub(super) compile: &'static [&'static str],
+    pub(super) link: Vec<String>,
+}
+
+pub(super) fn run(build: &Build, host: &str, programs: &[Program]) -> Result<(), String> {
+    let name = build.name;
+    let flags = build.flags.join("\x1f");
+    let mut arguments = vec!["rustc", "-p", "ferrevent-capi", "--lib", "--locked"];
+    arguments.extend(["--crate-type", "cdylib", "--target", host]);
+    let target = format!("target/sanitize/{name}");
+    arguments.extend(["--target-dir", &target]);
+    arguments.extend(build.cargo.iter().map(String::as_str));
+    let mut variables = vec![
+        ("RUSTC_BOOTSTRAP", "1"),
+        ("RUSTC", build.rustc),
+        ("CARGO_ENCODED_RUSTFLAGS", &flags),
+    ];
+    let more = build.environment.iter();
+    variables.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
     cargo::run(
-        "the library with libevent's interface, address sanitizer",
-        &[
-            "rustc",
-            "-p",
-            "ferrevent-capi",
-            "--lib",
-            "--locked",
-            "--crate-type",
-            "cdylib",
-            "--target",
-            &setup.host,
-            "--target-dir",
-            "target/sanitize/address",
-        ],
-        &[
-            ("RUSTC_BOOTSTRAP", "1"),
-            ("RUSTC", setup.rustc),
-            ("CARGO_ENCODED_RUSTFLAGS", &flags),
-        ],
+        &format!("the library with libevent's interface, {name} sanitizer"),
+        &arguments,
+        &variables,
     )?;
     let root = std::env::current_dir().map_err(|error| error.to_string())?;
-    let folder = root.join("target/sanitize/capi");
-    let built = format!(
-        "target/sanitize/address/{}/debug/libferrevent_capi.so",
-        setup.host
-    );
+    let folder = root.join(format!("target/sanitize/capi-{name}"));
+    let built = format!("{target}/{host}/debug/libferrevent_capi.so");
     capi::assemble(&root, &root.join(built), &folder)?;
-    for (name, arguments) in PROGRAMS {
-        let program = compile(&folder, name)?;
-        let reports = Reports::of("address")?;
-        let status = Command::new(&program)
-            .args(*arguments)
-            .env("LD_LIBRARY_PATH", folder.join("lib"))
-            .envs(reports.options())
-            .stdout(Stdio::null())
-            .status()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
-        let found = reports.text()?;
-        eprint!("{found}");
-        if !found.is_empty() || !status.success() {
+    if let Some((program, arguments)) = build.with_error {
+        let (found, _) = look(build, &folder, (program, arguments))?;
+        if !found.contains("Sanitizer: ") {
             return Err(format!(
-                "{name} {arguments:?} under the address sanitizer: {status}"
+                "the {name} sanitizer does not find the error of {program} {arguments:?}"
             ));
         }
     }
-    eprintln!("   {} runs of C programs, nothing found", PROGRAMS.len());
+    for (program, arguments) in programs {
+        let (found, status) = look(build, &folder, (program, arguments))?;
+        eprint!("{found}");
+        if !found.is_empty() || !status.success() {
+            return Err(format!(
+                "{program} {arguments:?} under the {name} sanitizer: {status}"
+            ));
+        }
+    }
+    eprintln!("   {} runs of C programs, nothing found", programs.len());
     Ok(())
 }
 
-fn compile(folder: &Path, name: &str) -> Result<std::path::PathBuf, String> {
+/// Runs a program; answers what was reported, and how it ended.
+fn look(
+    build: &Build,
+    folder: &Path,
+    (program, arguments): Program,
+) -> Result<(String, ExitStatus), String> {
+    let path = compile(build, folder, program)?;
+    let reports = Reports::of(build.name)?;
+    let status = Command::new(&path)
+        .args(arguments)
+        .env("LD_LIBRARY_PATH", folder.join("lib"))
+        .envs(reports.options())
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok((reports.text()?, status))
+}
+
+/// In two steps: what is said to the compiler and to the linker may differ.
+fn compile(build: &Build, folder: &Path, name: &str) -> Result<PathBuf, String> {
     let program = folder.join(name);
+    let object = folder.join(format!("{name}.o"));
     let mut cc = Command::new("cc");
-    cc.args(["-std=gnu99", "-fsanitize=address", "-g", "-pthread"])
+    cc.args(["-std=gnu99", "-g", "-pthread", "-c"])
+        .args(build.compile)
         .arg(format!("-I{}", folder.join("include").display()))
         .arg(format!("crates/ferrevent-capi/tests/c/{name}.c"))
         .arg("-o")
+        .arg(&object);
+    done(name, cc)?;
+    let mut cc = Command::new("cc");
+    cc.arg("-pthread")
+        .arg(&object)
+        .arg("-o")
         .arg(&program)
+        .args(&build.link)
         .arg(format!("-L{}", folder.join("lib").display()))
         .args(["-levent", "-levent_pthreads"]);
+    done(name, cc)?;
+    Ok(program)
+}
+
+fn done(name: &str, mut cc: Command) -> Result<(), String> {
     let status = cc.status().map_err(|error| format!("cc: {error}"))?;
     if status.success() {
-        Ok(program)
+        Ok(())
     } else {
         Err(format!("{name}.c could not be compiled: {status}"))
     }

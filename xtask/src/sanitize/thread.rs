@@ -3,9 +3,12 @@
 //! too, from Debian's sources, which need Debian's compiler. cargo keeps it
 //! until that compiler changes.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::{cargo, packages};
 
 use super::Setup;
+use super::programs::Build;
 
 const RUSTC: &str = "/usr/bin/rustc";
 
@@ -55,7 +58,9 @@ pub(super) fn setup() -> Result<Setup, String> {
         "ferrevent-os",
     ];
     let ours = ours.map(|package| (package, cargo::NEWER));
-    for (package, features) in ours.into_iter().chain([cargo::NEWER_ABROAD]) {
+    let in_c = ("ferrevent-capi", cargo::NEWER_IN_C);
+    let all = ours.into_iter().chain([in_c]).chain(cargo::NEWER_ABROAD);
+    for (package, features) in all {
         arguments.push("--config".to_owned());
         arguments.push(format!(
             "profile.dev.package.{package}.rustflags=['-Zcrate-attr=feature({features})']"
@@ -67,4 +72,54 @@ pub(super) fn setup() -> Result<Setup, String> {
         flags: flags.map(str::to_owned).to_vec(),
         cargo: arguments,
     })
+}
+
+/// How the C programs and their library are built: the runtime is in the
+/// programs alone, whose own code gcc looks after.
+pub(super) fn programs(setup: &Setup) -> Result<Build, String> {
+    let linker = std::path::absolute(LINKER).map_err(|error| error.to_string())?;
+    let written = std::fs::create_dir_all("target/sanitize")
+        .and_then(|()| std::fs::write(&linker, linker_script()))
+        .and_then(|()| std::fs::set_permissions(&linker, PermissionsExt::from_mode(0o755)));
+    written.map_err(|error| format!("{}: {error}", linker.display()))?;
+    let host = setup.host.to_uppercase().replace('-', "_");
+    Ok(Build {
+        name: "thread",
+        rustc: setup.rustc,
+        flags: setup.flags.clone(),
+        cargo: setup.cargo.clone(),
+        environment: vec![(
+            format!("CARGO_TARGET_{host}_LINKER"),
+            linker.display().to_string(),
+        )],
+        with_error: Some(("sharing", &["unlocked"])),
+        compile: &["-fsanitize=thread"],
+        link: vec![
+            "-Wl,--export-dynamic,--whole-archive".to_owned(),
+            RUNTIME.to_owned(),
+            "-Wl,--no-whole-archive".to_owned(),
+            "-lm".to_owned(),
+            "-ldl".to_owned(),
+            "-lresolv".to_owned(),
+        ],
+    })
+}
+
+const LINKER: &str = "target/sanitize/linker.sh";
+
+/// Links all as cc does, but without the runtime what is shared.
+fn linker_script() -> String {
+    format!(
+        "#!/bin/sh
+case \" $* \" in
+*' -shared '*) ;;
+*) exec cc \"$@\" ;;
+esac
+for argument do
+	shift
+	[ \"$argument\" = '{RUNTIME}' ] || set -- \"$@\" \"$argument\"
+done
+exec cc \"$@\"
+"
+    )
 }

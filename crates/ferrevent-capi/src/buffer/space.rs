@@ -11,23 +11,25 @@ unsafe extern "C" {
 }
 
 /// Passes its arguments on as they are: only C can name them.
-#[unsafe(naked)]
+#[cfg_attr(older_compiler, naked)]
+#[cfg_attr(not(older_compiler), unsafe(naked))]
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_add_printf() {
     #[cfg(target_arch = "x86_64")]
-    core::arch::naked_asm!("jmp {}", sym ferrevent_add_printf);
+    naked_asm!("jmp {}", sym ferrevent_add_printf);
     #[cfg(target_arch = "aarch64")]
-    core::arch::naked_asm!("b {}", sym ferrevent_add_printf);
+    naked_asm!("b {}", sym ferrevent_add_printf);
 }
 
 /// As above: only C can read a list of arguments twice.
-#[unsafe(naked)]
+#[cfg_attr(older_compiler, naked)]
+#[cfg_attr(not(older_compiler), unsafe(naked))]
 #[unsafe(no_mangle)]
 extern "C" fn evbuffer_add_vprintf() {
     #[cfg(target_arch = "x86_64")]
-    core::arch::naked_asm!("jmp {}", sym ferrevent_add_vprintf);
+    naked_asm!("jmp {}", sym ferrevent_add_vprintf);
     #[cfg(target_arch = "aarch64")]
-    core::arch::naked_asm!("b {}", sym ferrevent_add_vprintf);
+    naked_asm!("b {}", sym ferrevent_add_vprintf);
 }
 
 /// Room comes when bytes do.

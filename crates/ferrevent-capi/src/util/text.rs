@@ -10,13 +10,14 @@ unsafe extern "C" {
 }
 
 /// Passes its arguments on as they are: only C can name them.
-#[unsafe(naked)]
+#[cfg_attr(older_compiler, naked)]
+#[cfg_attr(not(older_compiler), unsafe(naked))]
 #[unsafe(no_mangle)]
 extern "C" fn evutil_snprintf() {
     #[cfg(target_arch = "x86_64")]
-    core::arch::naked_asm!("jmp {}", sym ferrevent_snprintf);
+    naked_asm!("jmp {}", sym ferrevent_snprintf);
     #[cfg(target_arch = "aarch64")]
-    core::arch::naked_asm!("b {}", sym ferrevent_snprintf);
+    naked_asm!("b {}", sym ferrevent_snprintf);
 }
 
 /// A `va_list` that is a parameter is a pointer, on x86-64 and on arm64.
