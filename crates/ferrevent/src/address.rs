@@ -179,6 +179,13 @@ pub fn is_unresolved(error: &io::Error) -> bool {
         .is_some_and(|inner| inner.is::<Unresolved>())
 }
 
+/// What [`is_unresolved`] knows again.
+#[cfg(feature = "dns")]
+pub(crate) fn unresolved(error: ferrevent_dns::ResolveError) -> io::Error {
+    let text = error.to_string();
+    io::Error::new(io::Error::from(error).kind(), Unresolved(text))
+}
+
 /// A name without an address, and why.
 #[derive(Debug)]
 struct Unresolved(String);

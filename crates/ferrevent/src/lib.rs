@@ -38,6 +38,8 @@ mod pool;
 mod post;
 mod quiet;
 mod rate;
+#[cfg(feature = "dns")]
+pub mod resolver;
 mod stream;
 mod sync;
 #[cfg(feature = "tls")]

@@ -7,6 +7,8 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{local_pair, on_every_loop, until};
@@ -411,4 +413,16 @@ fn a_timer_that_panics_is_removed_and_the_loop_goes_on() {
     events.run_for(3 * MS).unwrap();
     assert_eq!(*trouble.borrow(), "a bad timer");
     assert!(events.is_empty());
+}
+
+#[test]
+fn what_was_posted_before_a_run_is_done_in_it() {
+    on_every_loop(|events| {
+        let done = Arc::new(AtomicBool::new(false));
+        let own = Arc::clone(&done);
+        let remote = events.context().remote();
+        assert!(remote.run(move |_| own.store(true, Ordering::SeqCst)));
+        events.run().unwrap();
+        assert!(done.load(Ordering::SeqCst));
+    });
 }

@@ -54,6 +54,7 @@ pub(super) fn setup() -> Result<Setup, String> {
     let ours = [
         "ferrevent",
         "ferrevent-core",
+        "ferrevent-dns",
         "ferrevent-models",
         "ferrevent-os",
     ];

@@ -69,6 +69,17 @@ impl<'a> Context<'a> {
         self.host.mailbox()
     }
 
+    #[cfg(feature = "dns")]
+    pub(crate) fn sys(&self) -> ferrevent_os::sys::Sys {
+        self.host.sys()
+    }
+
+    #[cfg(feature = "dns")]
+    pub(crate) fn keep_resolver(&mut self, resolver: Option<crate::resolver::Resolver>) {
+        // The old one goes last, when no lock is held.
+        let _old = on!(&mut self.host, inner => std::mem::replace(&mut inner.resolver, resolver));
+    }
+
     /// The loop, with what need not be `Send`; `None` on a pool.
     ///
     /// ```

@@ -28,6 +28,9 @@ pub(crate) struct Inner<M: Mode> {
     pub(crate) stop: Stop,
     pub(crate) trouble: Option<Arc<M::Notice>>,
     pub(super) signals: Option<Signals>,
+    /// What connects by name ask, rather than the system.
+    #[cfg(feature = "dns")]
+    pub(super) resolver: Option<crate::resolver::Resolver>,
     #[cfg(feature = "async")]
     pub(crate) hub: Option<Arc<crate::asynch::Hub>>,
 }
@@ -69,6 +72,8 @@ impl<M: Mode> Inner<M> {
             stop: Stop::No,
             trouble: None,
             signals: None,
+            #[cfg(feature = "dns")]
+            resolver: None,
             #[cfg(feature = "async")]
             hub: None,
         }
@@ -93,13 +98,13 @@ impl<M: Mode> Inner<M> {
         }
     }
 
-    /// Whether nothing is registered, and no task goes on.
+    /// Whether nothing is registered, no task goes on, and no mail waits.
     pub(crate) fn is_idle(&self) -> bool {
         #[cfg(feature = "async")]
         if self.hub.as_ref().is_some_and(|hub| hub.is_busy()) {
             return false;
         }
-        self.engine.is_empty()
+        self.engine.is_empty() && !self.mailbox.has_mail(0)
     }
 
     pub(super) fn sys(&self) -> Sys {
@@ -144,17 +149,27 @@ impl<M: Mode> Inner<M> {
             .ok_or_else(table_full)?;
         self.add_filters(token, filters);
         if named && let Address::Name(host, port) = address {
-            let (host, port, mailbox) = (host.clone(), *port, Arc::clone(&self.mailbox));
-            let started = self.sys().start_thread("resolver", move || {
-                // A loop that is gone needs no answer.
-                let _ = mailbox.send(Message::Resolved(token, resolve(&host, port)));
-            });
-            if let Err(error) = started {
-                // The stream is there already: it tells of it.
-                self.engine.resolved(token, Err(error));
-            }
+            self.resolve(token, host, *port);
         }
         Ok(self.handle_of(token, config.write_limit))
+    }
+
+    /// Has a stream told the addresses of a host, without waiting for them.
+    fn resolve(&mut self, token: Token, host: &str, port: u16) {
+        let mailbox = Arc::clone(&self.mailbox);
+        #[cfg(feature = "dns")]
+        if let Some(resolver) = &self.resolver {
+            return resolver.resolve_for(mailbox, token, host, port);
+        }
+        let host = host.to_owned();
+        let started = self.sys().start_thread("resolver", move || {
+            // A loop that is gone needs no answer.
+            let _ = mailbox.send(Message::Resolved(token, resolve(&host, port)));
+        });
+        if let Err(error) = started {
+            // The stream is there already: it tells of it.
+            self.engine.resolved(token, Err(error));
+        }
     }
 
     pub(super) fn adopt(&mut self, fd: OwnedFd, handler: Box<M::Handler>) -> io::Result<Handle> {

@@ -1,0 +1,228 @@
+//! Names and addresses, asked of name servers without blocking anybody.
+//!
+//! A [`Resolver`] asks by datagram sockets and connections of its own loop or pool:
+//! no thread waits, and no library of the system is called. It reads what
+//! resolv.conf(5) and hosts(5) say, and is as careful as RFC 5452 asks for.
+//!
+//! ```no_run
+//! use ferrevent::EventLoop;
+//! use ferrevent::resolver::{Families, Question, Resolver};
+//!
+//! let mut events = EventLoop::new()?;
+//! let resolver = Resolver::of_system(&events.context())?;
+//! let question = Question::addresses("www.example.org", Families::BOTH);
+//! resolver.ask(&question, |_, outcome| match outcome {
+//!     Ok(answer) => println!("{:?}", answer.addresses),
+//!     Err(error) => eprintln!("{error}"),
+//! });
+//! events.run()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Connects by host name ask it too, rather than the system, once they are told to:
+//! [`Context::use_resolver`].
+
+mod exchange;
+mod lanes;
+mod shared;
+mod system;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ferrevent_os::{SockAddr, Token};
+
+use crate::address::unresolved;
+use crate::host::Context;
+use crate::mailbox::{Mailbox, Message};
+pub use ferrevent_dns::{Answer, Config, Failure, Families, Hosts, Question, ResolveError};
+use shared::{Shared, Ticket};
+
+/// A resolver on one loop or pool. Clones are the same one; it can be used from
+/// any thread.
+///
+/// While nothing is asked it has no socket and no timer, and does not keep the
+/// loop running.
+///
+/// ```
+/// use ferrevent::EventLoop;
+/// use ferrevent::resolver::{Config, Families, Hosts, Question, Resolver};
+///
+/// let mut events = EventLoop::new()?;
+/// let hosts = Hosts::parse(b"192.0.2.7 printer");
+/// let resolver = Resolver::new(&events.context(), Config::default(), hosts);
+/// resolver.ask(&Question::addresses("printer", Families::BOTH), |context, outcome| {
+///     assert_eq!(outcome.unwrap().addresses, ["192.0.2.7".parse::<std::net::IpAddr>().unwrap()]);
+///     context.stop(false);
+/// });
+/// events.run_for(std::time::Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Resolver {
+    shared: Arc<Shared>,
+}
+
+/// A question that was asked: to cancel it. Dropping this changes nothing.
+///
+/// ```
+/// # use ferrevent::EventLoop;
+/// # use ferrevent::resolver::{Config, Families, Hosts, Question, Resolver};
+/// # let mut events = EventLoop::new()?;
+/// # let resolver = Resolver::new(&events.context(), Config::default(), Hosts::default());
+/// let lookup = resolver.ask(&Question::addresses("www", Families::V4), |_, outcome| {
+///     println!("{outcome:?}");
+/// });
+/// lookup.cancel();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Lookup {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+}
+
+impl Resolver {
+    /// A resolver with these settings, on the loop or pool of this context.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// use ferrevent::resolver::{Config, Hosts, Resolver};
+    /// # let mut events = EventLoop::new()?;
+    /// let config = Config::with_servers(["192.0.2.1:53".parse()?]);
+    /// let resolver = Resolver::new(&events.context(), config, Hosts::default());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(context: &Context<'_>, config: Config, hosts: Hosts) -> Self {
+        let shared = Shared::new(context.mailbox(), context.sys(), config, hosts);
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// A resolver with the system's settings: `/etc/resolv.conf` and `/etc/hosts`,
+    /// as far as they are there.
+    ///
+    /// # Errors
+    /// `Unsupported` on Windows, which keeps its settings elsewhere; else why a
+    /// file that is there cannot be read.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// use ferrevent::resolver::Resolver;
+    /// # let mut events = EventLoop::new()?;
+    /// let resolver = Resolver::of_system(&events.context())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_system(context: &Context<'_>) -> io::Result<Self> {
+        let (config, hosts) = system::settings()?;
+        Ok(Self::new(context, config, hosts))
+    }
+
+    /// Asks. The callback is called once, on the loop or pool, with what came of
+    /// it; never before this returns. It is not called when the loop or pool is
+    /// dropped before that.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// # use ferrevent::resolver::{Config, Hosts, Question, Resolver};
+    /// # let mut events = EventLoop::new()?;
+    /// # let resolver = Resolver::new(&events.context(), Config::default(), Hosts::default());
+    /// let who = Question::names("192.0.2.1".parse()?);
+    /// resolver.ask(&who, |_, outcome| match outcome {
+    ///     Ok(answer) => println!("{:?}", answer.names),
+    ///     Err(error) => eprintln!("{error}"),
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ask(
+        &self,
+        question: &Question,
+        callback: impl FnOnce(&mut Context<'_>, Result<Answer, ResolveError>) + Send + 'static,
+    ) -> Lookup {
+        let ticket = self.shared.ask(question.clone(), Box::new(callback));
+        Lookup {
+            shared: Arc::clone(&self.shared),
+            ticket,
+        }
+    }
+
+    /// Ends everything that was asked with [`Failure::ShutDown`].
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// # use ferrevent::resolver::{Config, Hosts, Resolver};
+    /// # let mut events = EventLoop::new()?;
+    /// # let resolver = Resolver::new(&events.context(), Config::default(), Hosts::default());
+    /// resolver.shut_down();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shut_down(&self) {
+        self.shared.post(|state, _| state.client.shut_down());
+    }
+
+    /// Resolves the name that a stream connects to.
+    pub(crate) fn resolve_for(&self, to: Arc<Mailbox>, token: Token, host: &str, port: u16) {
+        let question = Question::addresses(host, Families::BOTH);
+        self.ask(&question, move |_, outcome| {
+            let outcome = outcome.map_err(unresolved).map(|answer| {
+                let addresses = answer.addresses.into_iter();
+                let with_port = addresses.map(|it| SockAddr::from(SocketAddr::new(it, port)));
+                with_port.collect()
+            });
+            // A loop that is gone needs no answer.
+            let _ = to.send(Message::Resolved(token, outcome));
+        });
+    }
+}
+
+impl Lookup {
+    /// Ends it, unless it is over: its callback is called with
+    /// [`Failure::Canceled`].
+    ///
+    /// ```
+    /// # use ferrevent::resolver::Lookup;
+    /// fn give_up(lookup: &Lookup) {
+    ///     lookup.cancel();
+    /// }
+    /// ```
+    pub fn cancel(&self) {
+        self.shared.cancel(self.ticket);
+    }
+}
+
+impl Context<'_> {
+    /// Has this resolver asked by every connect to a host name from now on, or
+    /// again the system (getaddrinfo(3), on a thread). Addresses are tried in the
+    /// order of [`Answer::addresses`].
+    ///
+    /// ```
+    /// # use ferrevent::{EventLoop, Stream};
+    /// use ferrevent::resolver::{Config, Hosts, Resolver};
+    ///
+    /// let mut events = EventLoop::new()?;
+    /// let hosts = Hosts::parse(b"127.0.0.1 app.internal");
+    /// let resolver = Resolver::new(&events.context(), Config::default(), hosts);
+    /// events.context().use_resolver(Some(&resolver));
+    /// events.context().connect(&"app.internal:7".parse()?, |_: &mut Stream<'_>| ())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn use_resolver(&mut self, resolver: Option<&Resolver>) {
+        self.keep_resolver(resolver.cloned());
+    }
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lookup")
+            .field("ticket", &self.ticket)
+            .finish_non_exhaustive()
+    }
+}
