@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::{cargo, packages};
 
-const TARGETS: [&str; 5] = ["buffer", "stream", "timer", "text", "compress"];
+const TARGETS: [&str; 6] = ["buffer", "stream", "timer", "text", "compress", "dns"];
 
 const PACKAGES: &[packages::Wanted] = &[("command -v c++", "g++")];
 
@@ -21,7 +21,7 @@ const FLAGS: &str = "-Zsanitizer=address -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Ccodegen-units=1 --cfg fuzzing";
 
-const USAGE: &str = "usage: cargo xtask fuzz [buffer|stream|timer|text|compress] [--seconds N]";
+const USAGE: &str = "usage: cargo xtask fuzz [buffer|stream|timer|text|compress|dns] [--seconds N]";
 
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let (mut seconds, mut chosen) = (60, None);

@@ -12,6 +12,7 @@
 pub mod buffer;
 mod choices;
 pub mod compress;
+pub mod dns;
 pub mod stream;
 pub mod text;
 pub mod timer;
@@ -28,4 +29,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("timer", timer::run),
     ("text", text::run),
     ("compress", compress::run),
+    ("dns", dns::run),
 ];
