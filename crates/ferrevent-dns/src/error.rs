@@ -41,6 +41,8 @@ pub enum Failure {
     /// What was asked for is no name: an empty label, one of more than 63
     /// bytes, more than 255 bytes in all (RFC 1035), or not ASCII.
     BadName,
+    /// The service is unknown, or is none for this kind of socket.
+    BadService,
     /// The name does not exist (NXDOMAIN).
     NoSuchName,
     /// The name exists, and has nothing of this kind.
@@ -85,7 +87,7 @@ impl Failure {
     pub fn is_final(&self) -> bool {
         matches!(
             self,
-            Failure::BadName | Failure::NoSuchName | Failure::NoData
+            Failure::BadName | Failure::BadService | Failure::NoSuchName | Failure::NoData
         )
     }
 }
@@ -94,6 +96,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Failure::BadName => "it is no host name",
+            Failure::BadService => "there is no such service for this kind of socket",
             Failure::NoSuchName => "there is no such name",
             Failure::NoData => "the name has no data of this kind",
             Failure::ServerFailed => "the name servers failed",
@@ -131,7 +134,7 @@ impl From<ResolveError> for std::io::Error {
     fn from(error: ResolveError) -> Self {
         use std::io::ErrorKind;
         let kind = match error.failure {
-            Failure::BadName => ErrorKind::InvalidInput,
+            Failure::BadName | Failure::BadService => ErrorKind::InvalidInput,
             Failure::NoSuchName | Failure::NoData => ErrorKind::NotFound,
             Failure::TimedOut => ErrorKind::TimedOut,
             Failure::Truncated | Failure::Malformed => ErrorKind::InvalidData,

@@ -24,6 +24,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod address_info;
 mod client;
 mod config;
 mod error;
@@ -31,11 +32,14 @@ mod hosts;
 mod message;
 mod question;
 mod random;
+mod services;
 #[cfg(test)]
 mod testing;
 
+pub use address_info::{AddressInfo, AddressPlan, Hints, Transport};
 pub use client::{Action, Answer, Client, ExchangeId, LaneId, LookupId};
 pub use config::Config;
 pub use error::{Failure, ResolveError};
 pub use hosts::Hosts;
 pub use question::{Families, Question};
+pub use services::Services;

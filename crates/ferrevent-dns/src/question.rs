@@ -125,6 +125,16 @@ impl Question {
         self
     }
 
+    /// The host as it was written, or the address.
+    ///
+    /// ```
+    /// use ferrevent_dns::{Families, Question};
+    /// assert_eq!(Question::addresses("www", Families::V4).name(), "www");
+    /// ```
+    pub fn name(&self) -> &str {
+        &self.text
+    }
+
     /// The types of records that it asks for.
     pub(crate) fn types(&self) -> Vec<Rtype> {
         match self.what {

@@ -70,6 +70,12 @@ impl<T> Post<T> {
         })
     }
 
+    /// Whether somebody will read messages.
+    #[cfg(feature = "dns")]
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().open
+    }
+
     /// Takes no more messages.
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = self.lock();

@@ -26,6 +26,8 @@ mod exchange;
 mod lanes;
 mod shared;
 mod system;
+#[cfg(feature = "async")]
+mod tasks;
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,7 +38,10 @@ use ferrevent_os::{SockAddr, Token};
 use crate::address::unresolved;
 use crate::host::Context;
 use crate::mailbox::{Mailbox, Message};
-pub use ferrevent_dns::{Answer, Config, Failure, Families, Hosts, Question, ResolveError};
+pub use ferrevent_dns::{
+    AddressInfo, AddressPlan, Answer, Config, Failure, Families, Hints, Hosts, Question,
+    ResolveError, Services, Transport,
+};
 use shared::{Shared, Ticket};
 
 /// A resolver on one loop or pool. Clones are the same one; it can be used from
@@ -146,6 +151,54 @@ impl Resolver {
             shared: Arc::clone(&self.shared),
             ticket,
         }
+    }
+
+    /// Resolves a host and a service, as getaddrinfo(3) does: see [`AddressPlan`].
+    /// What needs no server is told the same way.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// # use ferrevent::resolver::{Config, Hints, Hosts, Resolver, Services};
+    /// # let mut events = EventLoop::new()?;
+    /// # let resolver = Resolver::new(&events.context(), Config::default(), Hosts::default());
+    /// let services = Services::parse(&std::fs::read("/etc/services").unwrap_or_default());
+    /// resolver.address_info(Some("localhost"), Some("80"), &Hints::default(), &services, |_, outcome| {
+    ///     for info in outcome.unwrap() {
+    ///         println!("{:?} {}", info.transport, info.address);
+    ///     }
+    /// });
+    /// events.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn address_info(
+        &self,
+        host: Option<&str>,
+        service: Option<&str>,
+        hints: &Hints,
+        services: &Services,
+        callback: impl FnOnce(&mut Context<'_>, Result<Vec<AddressInfo>, ResolveError>) + Send + 'static,
+    ) -> Lookup {
+        let parts: Vec<_> = [host, service].into_iter().flatten().collect();
+        let name = parts.join(":");
+        let failed = move |failure| ResolveError {
+            name,
+            failure,
+            server: None,
+        };
+        let (question, plan) = match AddressPlan::new(host, service, hints, services) {
+            Ok(plan) => (plan.question().cloned(), Ok(plan)),
+            Err(failure) => (None, Err(failure)),
+        };
+        // An address answers itself.
+        let question = question.unwrap_or_else(|| Question::addresses("::", Families::BOTH));
+        self.ask(&question, move |context, outcome| {
+            let outcome = match (outcome, plan) {
+                (Ok(answer), Ok(plan)) => plan.complete(&answer).map_err(failed),
+                (Err(error), Ok(_)) => Err(error),
+                (_, Err(failure)) => Err(failed(failure)),
+            };
+            callback(context, outcome);
+        })
     }
 
     /// Ends everything that was asked with [`Failure::ShutDown`].

@@ -53,6 +53,16 @@ struct Alarm {
     number: u64,
 }
 
+/// Held by what the loop has of a resolver that is at work, and dropped with the
+/// loop.
+struct Leash(Arc<Shared>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
+}
+
 type Work = Box<dyn FnOnce(&mut State, Tick) + Send>;
 
 /// Callbacks to call when the state is let go of.
@@ -108,12 +118,10 @@ impl Shared {
         if !is_first {
             return; // Somebody is on the way already, and takes it along.
         }
-        let shared = Arc::clone(self);
-        let drive = Box::new(move |context: &mut Context<'_>| shared.drive(context, |_, _| ()));
-        if self.mailbox.send(Message::Run(drive)).is_err() {
-            // A loop that is gone asks nobody.
-            drop(self.take_inbox());
-        }
+        let leash = Leash(Arc::clone(self));
+        let drive = Box::new(move |context: &mut Context<'_>| leash.0.drive(context, |_, _| ()));
+        // What a loop that is gone gives back is dropped, and its leash sees to the rest.
+        let _ = self.mailbox.send(Message::Run(drive));
     }
 
     /// Works on the state, and does what it wants then.
@@ -141,6 +149,20 @@ impl Shared {
                 context.remote().run(move |_| resume_unwind(payload));
             }
         }
+        self.let_go();
+    }
+
+    /// When the loop is gone, nobody is asked and nobody is told any more:
+    /// callbacks are dropped.
+    fn let_go(&self) {
+        if self.mailbox.is_open() {
+            return;
+        }
+        let inbox = self.take_inbox();
+        // Whoever holds the state comes here when done with it.
+        let state = self.state.try_lock();
+        let askers = state.map(|mut state| std::mem::take(&mut state.askers));
+        drop((inbox, askers));
     }
 
     fn take_inbox(&self) -> Vec<Work> {
@@ -208,9 +230,9 @@ impl Shared {
         }
         let Some(at) = wanted else { return };
         state.alarms += 1;
-        let (shared, number) = (Arc::clone(self), state.alarms);
+        let (leash, number) = (Leash(Arc::clone(self)), state.alarms);
         let added = context.timer(at.since(context.now_tick()), move |context| {
-            shared.drive(context, |state, now| {
+            leash.0.drive(context, |state, now| {
                 if state
                     .alarm
                     .as_ref()

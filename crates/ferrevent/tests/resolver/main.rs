@@ -18,7 +18,8 @@ use std::time::Duration;
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use ferrevent::resolver::{
-    Answer, Config, Failure, Families, Hosts, Lookup, Question, ResolveError, Resolver,
+    AddressInfo, Answer, Config, Failure, Families, Hints, Hosts, Lookup, Question, ResolveError,
+    Resolver, Services,
 };
 use ferrevent::{Address, Builder, Stream};
 
@@ -245,6 +246,63 @@ fn a_callback_that_panics_harms_no_other() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn hosts_and_services_become_addresses() {
+    on_every_backend(|rig| -> Outcome {
+        let server = NameServer::new(|_| Say::Address(v4()));
+        let resolver = resolver(rig, &[server.address], b"");
+        let services = Services::parse(b"http 80/tcp");
+        let mut found = |host, service| -> Outcome<_> {
+            let (to, hints) = (Arc::new(Mutex::new(None)), Hints::default());
+            let own = Arc::clone(&to);
+            resolver.address_info(host, service, &hints, &services, move |_, outcome| {
+                *own.lock().unwrap() = Some(outcome);
+            });
+            rig.until("the addresses", || to.lock().unwrap().is_some())?;
+            let outcome = to.lock().unwrap().take().unwrap();
+            let first = |infos: Vec<AddressInfo>| infos[0].address.to_string();
+            Ok(outcome.map(first).map_err(|error| error.to_string()))
+        };
+        assert_eq!(found(Some("www.x"), Some("http"))?.unwrap(), "192.0.2.1:80");
+        assert_eq!(found(Some("::1"), Some("http"))?.unwrap(), "[::1]:80");
+        assert_eq!(found(None, Some("7"))?.unwrap(), "[::1]:7");
+        let error = found(Some("www.x"), Some("gopher"))?.unwrap_err();
+        assert!(error.starts_with("cannot resolve www.x:gopher: there is no such service"));
+        Ok(())
+    });
+}
+
+#[test]
+fn tasks_wait_for_answers_and_give_up() {
+    for kind in kinds() {
+        let server = NameServer::new(|asked| match asked.is("www.x") {
+            true => Say::Address(v4()),
+            false => Say::Silence,
+        });
+        let mut events = Builder::new().backend(kind).build().unwrap();
+        let config = Config::with_servers([server.address]);
+        let resolver = Resolver::new(&events.context(), config, Hosts::default());
+        let (good, silent) = ["www.x", "silent.x"]
+            .map(|name| Question::addresses(name, Families::V4))
+            .into();
+        let answer = events.block_on(resolver.resolve(&good)).unwrap().unwrap();
+        assert_eq!(answer.addresses, [v4()]);
+        // One that is given up is canceled: nothing keeps the loop then.
+        drop(resolver.resolve(&silent));
+        events.run().unwrap();
+        let orphan = resolver.resolve(&silent);
+        drop(events);
+        let mut other = Builder::new().backend(kind).build().unwrap();
+        let error = other.block_on(orphan).unwrap().unwrap_err();
+        assert_eq!(error.failure, Failure::ShutDown);
+        let late = other
+            .block_on(resolver.resolve(&good))
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(late.failure, Failure::ShutDown);
+    }
 }
 
 /// Many at once, from callbacks of others: all are answered, by few sockets.
