@@ -34,7 +34,10 @@ fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR")
         .map(PathBuf::from)
         .unwrap_or_default();
-    fs::write(out.join("missing.rs"), text)
+    let file = out.join("missing.rs");
+    // A fresh file: what is there may be another folder's too, by a hard link.
+    let _ = fs::remove_file(&file);
+    fs::write(file, text)
 }
 
 /// Rust 1.88 has naked functions; before, as a feature, they were written otherwise.

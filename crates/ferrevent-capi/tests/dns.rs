@@ -1,20 +1,40 @@
-//! C programs with a DNS server in them, on our library and on Debian's: dig
-//! and dnspython, which know nothing of either, must be told the same.
+//! C programs that serve and ask DNS, on our library and on Debian's, with
+//! peers that know nothing of either: dig and dnspython ask, unbound answers.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::service::Service;
-use common::{Library, compile, on, same_on_both, text};
+use common::service::{Service, free_port, wait};
+use common::{Library, compile, on, same_on_both, scratch, text};
 
 #[test]
 fn servers() {
     same_on_both("dns_server", &[], &[]);
     same_on_both("dns_server", &["threads"], &[]);
+}
+
+#[test]
+fn resolvers() {
+    let folder = scratch().display().to_string();
+    same_on_both("dns_client", &[&folder], &[]);
+    same_on_both("dns_client", &[&folder, "threads"], &[]);
+    same_on_both("dns_client", &[&folder], &[("EVENT_NOEPOLL", "1")]);
+}
+
+#[test]
+fn threads_ask_at_once() {
+    assert_eq!(ours("dns_client", "crowd"), "counted 2000\n");
+}
+
+#[test]
+fn damaged_answers_harm_nobody() {
+    assert_eq!(ours("dns_client", "noise"), "answered 2000\n");
 }
 
 #[test]
@@ -166,6 +186,62 @@ fn dnspython_is_told_the_same() {
         "{ours}"
     );
     assert!(ours.contains("n0.many.test. 69 IN A 192.0.2.7\n"), "{ours}");
+}
+
+#[test]
+fn unbound_is_asked() {
+    let unbound = "/usr/sbin/unbound";
+    if !Path::new(unbound).exists() {
+        eprintln!("skipped: unbound is not installed");
+        return;
+    }
+    let port = free_port();
+    let settings = scratch().join("unbound.conf");
+    let folder = scratch().display().to_string();
+    let mut lines = format!(
+        "server:\n interface: 127.0.0.1\n port: {port}\n do-daemonize: no\n username: \"\"\n \
+         chroot: \"\"\n directory: \"{folder}\"\n pidfile: \"\"\n use-syslog: no\n \
+         do-ip6: no\n module-config: \"iterator\"\n local-zone: \"test.\" static\n \
+         local-data: \"one.test. 60 A 192.0.2.7\"\n local-data: \"one.test. 60 AAAA 2001:db8::7\"\n \
+         local-data: \"alias.test. 60 CNAME one.test.\"\n"
+    );
+    for number in 0..200 {
+        lines += &format!(" local-data: \"many.test. 60 A 198.51.100.{number}\"\n");
+    }
+    lines += "remote-control:\n control-enable: no\n";
+    std::fs::write(&settings, lines).unwrap();
+    let log = std::fs::File::create(scratch().join("unbound.log")).unwrap();
+    let mut command = Command::new(unbound);
+    command
+        .args(["-d", "-c"])
+        .arg(&settings)
+        .stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let _service = Service::start(&mut command, "-TERM");
+    wait("unbound", || {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let server = format!("127.0.0.1:{port}");
+    let ask = |library, names: &[&str]| {
+        let mut command = on(library, compile("dns_client"));
+        command.args(["ask", &server]).args(names);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    let names = ["one.test", "ONE.test", "nowhere.test"];
+    let ours = ask(Library::Ours, &names);
+    assert_eq!(ours, ask(Library::System, &names));
+    assert!(
+        ours.contains("one.test: 0 type 1, 1 for 60: 192.0.2.7\n"),
+        "{ours}"
+    );
+    assert!(ours.contains("nowhere.test: 3 type 0, 0\n"), "{ours}");
+    // No datagram has room for these: they are asked for again by TCP, which
+    // libevent does not do.
+    let ours = ask(Library::Ours, &["many.test"]);
+    assert!(ours.contains("many.test: 0 type 1, 200 for 60: "), "{ours}");
+    assert!(ours.contains(" 198.51.100.199"), "{ours}");
 }
 
 fn there(program: &str, arguments: &[&str]) -> bool {

@@ -171,6 +171,8 @@ fn memory_is_used_well() {
         ("sharing", &[]),
         ("dns_server", &["threads"]),
         ("dns_server", &["ours"]),
+        ("dns_client", &["noise"]),
+        ("dns_client", &["crowd"]),
     ] {
         let mut command = on(Library::Ours, "valgrind");
         command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);

@@ -7,6 +7,7 @@ use libc::{addrinfo, sockaddr};
 
 use super::callbacks::{errno, set_errno, trigger};
 use super::{Bev, Kind, rest, told};
+use crate::dns::{Resolver, look_up_peer};
 use crate::event::what;
 
 /// What became of a connect(2) that does not wait.
@@ -162,11 +163,11 @@ extern "C" fn bufferevent_socket_connect(
     if bev.connect(address) { 0 } else { -1 }
 }
 
-/// The name is looked up by getaddrinfo(3), and waited for.
+/// Without a resolver the name is looked up by getaddrinfo(3), and waited for.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bufferevent_socket_connect_hostname(
     bev: Bev,
-    _resolver: *mut c_void,
+    resolver: Option<Resolver>,
     family: c_int,
     name: *const c_char,
     port: c_int,
@@ -180,16 +181,28 @@ unsafe extern "C" fn bufferevent_socket_connect_hostname(
     bev.rest_writing(rest::LOOKUP);
     bev.rest_reading(rest::LOOKUP);
     // SAFETY: the caller's string.
-    let answer = unsafe { look_up(family, name, port) };
-    bev.connect_to_answer(answer);
+    let name = unsafe { CStr::from_ptr(name) };
+    match resolver {
+        None => bev.connect_to_answer(look_up(family, name, port)),
+        Some(resolver) => {
+            // Of the function that takes the answer.
+            bev.set_references(bev.references() + 1);
+            let argument = bev.as_argument();
+            look_up_peer(resolver, name, port as u16, family, answered, argument);
+        }
+    }
     0
 }
 
-/// # Safety
-/// A string.
-unsafe fn look_up(family: c_int, name: *const c_char, port: c_int) -> Result<*mut addrinfo, c_int> {
-    // SAFETY: the caller's string.
-    let name = unsafe { CStr::from_ptr(name) };
+unsafe extern "C" fn answered(code: c_int, answer: *mut addrinfo, bev: *mut c_void) {
+    // SAFETY: the argument that it was given, with a reference.
+    let bev = unsafe { Bev::of_argument(bev) };
+    bev.lock();
+    bev.connect_to_answer(if code == 0 { Ok(answer) } else { Err(code) });
+    bev.release();
+}
+
+fn look_up(family: c_int, name: &CStr, port: c_int) -> Result<*mut addrinfo, c_int> {
     let bytes = name.to_bytes();
     // An address of IPv6 may stand in brackets.
     let bare = bytes

@@ -4,12 +4,14 @@ mod message;
 mod port;
 mod reply;
 mod request;
+mod resolver;
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Display;
 
 use crate::log;
 use crate::thread::Slot;
+pub(crate) use resolver::{Resolver, look_up_peer};
 
 /// Whether it is a warning, and the message.
 type LogFn = unsafe extern "C" fn(c_int, *const c_char);

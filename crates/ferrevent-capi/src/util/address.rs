@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ptr;
 
-use libc::{sockaddr, sockaddr_in, sockaddr_in6};
+use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage};
 
 use super::text;
 
@@ -151,14 +152,18 @@ fn port_of(text: &str) -> Option<u16> {
 
 fn v4(address: &str, port: u16) -> Option<Parsed> {
     let address = octets::<4>(libc::AF_INET, address)?;
-    Some(Parsed::V4(sockaddr_in {
+    Some(Parsed::V4(raw_v4(address, port)))
+}
+
+fn raw_v4(address: [u8; 4], port: u16) -> sockaddr_in {
+    sockaddr_in {
         sin_family: libc::AF_INET as u16,
         sin_port: port.to_be(),
         sin_addr: libc::in_addr {
             s_addr: u32::from_ne_bytes(address),
         },
         sin_zero: [0; 8],
-    }))
+    }
 }
 
 fn v6(address: &str, port: u16) -> Option<Parsed> {
@@ -167,13 +172,84 @@ fn v6(address: &str, port: u16) -> Option<Parsed> {
         None => (address, 0),
     };
     let address = octets::<16>(libc::AF_INET6, address)?;
-    Some(Parsed::V6(sockaddr_in6 {
+    Some(Parsed::V6(raw_v6(address, port, scope)))
+}
+
+fn raw_v6(address: [u8; 16], port: u16, scope: u32) -> sockaddr_in6 {
+    sockaddr_in6 {
         sin6_family: libc::AF_INET6 as u16,
         sin6_port: port.to_be(),
         sin6_flowinfo: 0,
         sin6_addr: libc::in6_addr { s6_addr: address },
         sin6_scope_id: scope,
-    }))
+    }
+}
+
+/// An address with a port, or with 0 for one that has none.
+pub(crate) fn read_text(text: &str) -> Option<SocketAddr> {
+    Some(match parse(text)? {
+        Parsed::V4(it) => SocketAddr::V4(v4_of(&it)),
+        Parsed::V6(it) => SocketAddr::V6(v6_of(&it)),
+    })
+}
+
+/// An address of the internet; `None` for any other.
+///
+/// # Safety
+/// Null, or so many bytes of an address.
+pub(crate) unsafe fn read_socket(from: *const sockaddr, length: u32) -> Option<SocketAddr> {
+    let length = length as usize;
+    if from.is_null() || length < size_of::<libc::sa_family_t>() {
+        return None;
+    }
+    // SAFETY: the caller's promise; it may lie anywhere.
+    unsafe {
+        let family = (&raw const (*from).sa_family).read_unaligned();
+        match family.into() {
+            libc::AF_INET if length >= size_of::<sockaddr_in>() => {
+                let it = from.cast::<sockaddr_in>().read_unaligned();
+                Some(SocketAddr::V4(v4_of(&it)))
+            }
+            libc::AF_INET6 if length >= size_of::<sockaddr_in6>() => {
+                let it = from.cast::<sockaddr_in6>().read_unaligned();
+                Some(SocketAddr::V6(v6_of(&it)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An address as the system has it, and its length.
+pub(crate) fn of(address: &SocketAddr) -> (sockaddr_storage, u32) {
+    // SAFETY: an address of zeros is one.
+    let mut storage: sockaddr_storage = unsafe { std::mem::zeroed() };
+    let place = (&raw mut storage).cast::<u8>();
+    let length = match address {
+        SocketAddr::V4(it) => {
+            let it = raw_v4(it.ip().octets(), it.port());
+            // SAFETY: there is room for any address.
+            unsafe { place.cast::<sockaddr_in>().write(it) };
+            size_of::<sockaddr_in>()
+        }
+        SocketAddr::V6(it) => {
+            let it = raw_v6(it.ip().octets(), it.port(), it.scope_id());
+            // SAFETY: as above.
+            unsafe { place.cast::<sockaddr_in6>().write(it) };
+            size_of::<sockaddr_in6>()
+        }
+    };
+    (storage, length as u32)
+}
+
+fn v4_of(it: &sockaddr_in) -> SocketAddrV4 {
+    let address = it.sin_addr.s_addr.to_ne_bytes();
+    SocketAddrV4::new(address.into(), u16::from_be(it.sin_port))
+}
+
+fn v6_of(it: &sockaddr_in6) -> SocketAddrV6 {
+    let address = it.sin6_addr.s6_addr;
+    let port = u16::from_be(it.sin6_port);
+    SocketAddrV6::new(address.into(), port, it.sin6_flowinfo, it.sin6_scope_id)
 }
 
 /// An address as the system reads it.

@@ -1,8 +1,10 @@
 //! `event2/util.h`.
 
-mod address;
+pub(crate) mod address;
 mod monotonic;
 mod names;
-mod random;
+pub(crate) mod random;
 pub(crate) mod socket;
 mod text;
+
+pub(crate) use names::CANCELED;

@@ -6,7 +6,7 @@ use std::ptr;
 use libc::addrinfo;
 
 /// The answer to a request that was cancelled.
-const CANCELED: c_int = -90001;
+pub(crate) const CANCELED: c_int = -90001;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn evutil_getaddrinfo(

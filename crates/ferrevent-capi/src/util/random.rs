@@ -4,6 +4,12 @@ use std::ffi::{c_char, c_int, c_void};
 
 use crate::log;
 
+/// Fills all of it.
+pub(crate) fn fill(bytes: &mut [u8]) {
+    // SAFETY: so much room.
+    unsafe { evutil_secure_rng_get_bytes(bytes.as_mut_ptr().cast(), bytes.len()) };
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn evutil_secure_rng_get_bytes(to: *mut c_void, mut left: usize) {
     let mut to = to;

@@ -1,0 +1,308 @@
+//! Sockets to nameservers.
+
+use std::ffi::{c_int, c_short, c_void};
+use std::io;
+use std::net::SocketAddr;
+use std::ptr::NonNull;
+
+use ferrevent_dns::{ExchangeId, LaneId};
+
+use super::settings::Sockets;
+use super::{Resolver, now};
+use crate::event::{Ev, what};
+use crate::layout::Event;
+use crate::util::{address, socket};
+use crate::{debug, memory, time};
+
+/// What goes by it: datagrams, or one question and its answer.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    Datagrams(LaneId),
+    Stream(ExchangeId),
+}
+
+pub(super) struct Inner {
+    event: Event,
+    fd: c_int,
+    resolver: Resolver,
+    /// Of the client.
+    number: u64,
+    way: Way,
+    server: SocketAddr,
+    /// What is not sent yet of a stream, and what has come.
+    output: Vec<u8>,
+    input: Vec<u8>,
+}
+
+/// A socket that its client has not closed, or that the loop may still call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Channel(NonNull<Inner>);
+
+/// What happened to a socket that was ready.
+enum Came {
+    Nothing,
+    /// A datagram, or the whole answer.
+    Message(Vec<u8>),
+}
+
+/// The longest datagram there is.
+const LONGEST: usize = 65_535;
+/// So many are read before others have their turn.
+const MOST_AT_ONCE: usize = 64;
+
+impl Channel {
+    /// Opens a socket that is connected, or connecting.
+    pub(super) fn open(
+        resolver: Resolver,
+        number: u64,
+        way: Way,
+        server: SocketAddr,
+        output: Vec<u8>,
+    ) -> io::Result<Self> {
+        let (kind, events) = match way {
+            Way::Datagrams(_) => (libc::SOCK_DGRAM, what::READ),
+            Way::Stream(_) => (libc::SOCK_STREAM, what::WRITE),
+        };
+        let fd = connect(kind, &server, resolver.with(|it| it.settings.sockets))?;
+        let made = memory::place(Inner {
+            event: Event::BLANK,
+            fd,
+            resolver,
+            number,
+            way,
+            server,
+            output,
+            input: Vec::new(),
+        });
+        let Some(made) = made else {
+            socket::evutil_closesocket(fd);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
+        let channel = Self(made);
+        resolver.refer();
+        let ev = channel.event();
+        ev.prepare(
+            resolver.base(),
+            fd,
+            events | what::PERSIST,
+            ready,
+            made.as_ptr().cast(),
+        );
+        if !ev.start(time::timeval_of(0)) {
+            channel.close();
+            return Err(io::Error::other("its socket cannot be waited for"));
+        }
+        Ok(channel)
+    }
+
+    fn event(self) -> Ev {
+        // SAFETY: a field of what is there.
+        Ev::from_room(unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).event) })
+    }
+
+    /// Works on what is inside, with the lock of the resolver held.
+    fn with<R>(self, work: impl FnOnce(&mut Inner) -> R) -> R {
+        // SAFETY: it is there; only who holds the lock has a reference, and no
+        // longer than this, where its event is not used.
+        work(unsafe { &mut *self.0.as_ptr() })
+    }
+
+    fn resolver(self) -> Resolver {
+        // SAFETY: it is there, and this does not change.
+        unsafe { self.0.as_ref().resolver }
+    }
+
+    /// Sends a datagram. One that the kernel does not take is lost, as others are.
+    pub(super) fn send(self, datagram: &[u8]) -> io::Result<()> {
+        match send(self.with(|it| it.fd), datagram) {
+            Err(error) if may_pass(&error) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Closes it, with the lock of the resolver held.
+    pub(super) fn close(self) {
+        let ev = self.event();
+        ev.stop();
+        debug::gone(ev);
+        socket::evutil_closesocket(self.with(|it| std::mem::replace(&mut it.fd, -1)));
+        // The loop may be about to call back, if that is another thread's.
+        let resolver = self.resolver();
+        if resolver.is_shared() && ev.finish(finished) {
+            return;
+        }
+        self.displace();
+        resolver.with(|it| it.references -= 1);
+    }
+
+    fn displace(self) {
+        // SAFETY: made by `open`, and nobody refers to it any more.
+        unsafe { memory::displace(self.0) };
+    }
+
+    /// Takes what the socket has, or gives it what it takes.
+    fn move_bytes(self) -> io::Result<Came> {
+        let (fd, way) = self.with(|it| (it.fd, it.way));
+        if let Way::Datagrams(_) = way {
+            return Ok(receive(fd)?.map_or(Came::Nothing, Came::Message));
+        }
+        if self.with(|it| !it.output.is_empty()) {
+            let all = self.with(|it| {
+                let sent = send(fd, &it.output)?;
+                it.output.drain(..sent);
+                io::Result::Ok(it.output.is_empty())
+            })?;
+            if all {
+                let ev = self.event();
+                ev.stop();
+                ev.set_events(what::READ | what::PERSIST);
+                ev.start(time::timeval_of(0));
+            }
+            return Ok(Came::Nothing);
+        }
+        match receive(fd)? {
+            None => Err(io::Error::other("the server has closed the connection")),
+            Some(bytes) => Ok(self.with(|it| {
+                it.input.extend_from_slice(&bytes);
+                let length = it
+                    .input
+                    .first_chunk::<2>()
+                    .map(|it| u16::from_be_bytes(*it));
+                let end = length.map(|length| 2 + usize::from(length));
+                match end.and_then(|end| it.input.get(2..end)) {
+                    Some(message) => Came::Message(message.to_vec()),
+                    None => Came::Nothing,
+                }
+            })),
+        }
+    }
+}
+
+/// Bytes of a stream or a datagram; `None` at the end of a stream.
+fn receive(fd: c_int) -> io::Result<Option<Vec<u8>>> {
+    let mut room = vec![0; LONGEST];
+    let to = room.as_mut_ptr().cast::<c_void>();
+    // SAFETY: room for so many bytes.
+    let got = unsafe { libc::recv(fd, to, LONGEST, 0) };
+    match usize::try_from(got) {
+        Ok(0) => Ok(None),
+        Ok(got) => {
+            room.truncate(got);
+            Ok(Some(room))
+        }
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+fn send(fd: c_int, bytes: &[u8]) -> io::Result<usize> {
+    let from = bytes.as_ptr().cast::<c_void>();
+    // SAFETY: bytes that live through the call.
+    let sent = unsafe { libc::send(fd, from, bytes.len(), libc::MSG_NOSIGNAL) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+fn connect(kind: c_int, server: &SocketAddr, settings: Sockets) -> io::Result<c_int> {
+    let (to, length) = address::of(server);
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: makes a socket.
+    let fd = unsafe { libc::socket(to.ss_family.into(), kind, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    set_room(fd, libc::SO_RCVBUF, settings.receive_room);
+    set_room(fd, libc::SO_SNDBUF, settings.send_room);
+    if let Some(own) = settings.bind
+        && own.is_ipv4() == server.is_ipv4()
+    {
+        let (own, length) = address::of(&own);
+        // SAFETY: an address of that length.
+        if unsafe { libc::bind(fd, (&raw const own).cast(), length) } < 0 {
+            let error = io::Error::last_os_error();
+            socket::evutil_closesocket(fd);
+            return Err(error);
+        }
+    }
+    // SAFETY: an address of that length.
+    if unsafe { libc::connect(fd, (&raw const to).cast(), length) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINPROGRESS) {
+            socket::evutil_closesocket(fd);
+            return Err(error);
+        }
+    }
+    Ok(fd)
+}
+
+/// 0 is the system's own choice; what it does not take is none of the program's.
+fn set_room(fd: c_int, option: c_int, room: c_int) {
+    if room > 0 {
+        let place = (&raw const room).cast::<c_void>();
+        // SAFETY: an int that lives through the call.
+        unsafe {
+            libc::setsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                option,
+                place,
+                size_of::<c_int>() as u32,
+            )
+        };
+    }
+}
+
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, WouldBlock};
+    matches!(error.kind(), Interrupted | WouldBlock)
+}
+
+unsafe extern "C" fn ready(_: c_int, _: c_short, channel: *mut c_void) {
+    let Some(channel) = NonNull::new(channel.cast()).map(Channel) else {
+        return;
+    };
+    let resolver = channel.resolver();
+    resolver.lock();
+    // It is over, and only its finalizer is still to come.
+    if channel.with(|it| it.fd < 0) {
+        return resolver.unlock();
+    }
+    resolver.refer();
+    let (number, way, server) = channel.with(|it| (it.number, it.way, it.server));
+    for _ in 0..MOST_AT_ONCE {
+        match channel.move_bytes() {
+            Ok(Came::Nothing) => break,
+            Ok(Came::Message(message)) => match way {
+                Way::Datagrams(lane) => resolver.with(|it| {
+                    if let Some(asking) = it.clients.get_mut(&number) {
+                        asking.client.received(now(), lane, server, &message);
+                    }
+                }),
+                Way::Stream(exchange) => {
+                    resolver.close(number, way);
+                    resolver.with(|it| {
+                        if let Some(asking) = it.clients.get_mut(&number) {
+                            asking.client.exchanged(now(), exchange, &message);
+                        }
+                    });
+                    break;
+                }
+            },
+            Err(error) => {
+                if !may_pass(&error) {
+                    resolver.lose(number, way, &error.to_string());
+                }
+                break;
+            }
+        }
+    }
+    resolver.act(number);
+    resolver.release();
+}
+
+unsafe extern "C" fn finished(_: Ev, channel: *mut c_void) {
+    if let Some(channel) = NonNull::new(channel.cast()).map(Channel) {
+        let resolver = channel.resolver();
+        channel.displace();
+        resolver.lock();
+        resolver.release();
+    }
+}
