@@ -20,7 +20,8 @@ use crate::{CloseReason, StreamConfig, WriteError};
 ///     |stream: &mut Stream<'_>| stream.echo(),
 ///     |stream: &mut Stream<'_>| println!("{} bytes are back", stream.input().len()),
 /// )?;
-/// std::thread::spawn(move || other.write(&b"from afar"[..]));
+/// let thread = std::thread::spawn(move || other.write(&b"from afar"[..]));
+/// # assert!(thread.join().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

@@ -353,8 +353,9 @@ macro_rules! adders {
             /// # use ferrevent::{EventLoop};
             /// # let mut events = EventLoop::new()?;
             /// let trigger = events.context().trigger(|context| context.stop(true))?;
-            /// std::thread::spawn(move || trigger.raise());
+            /// let thread = std::thread::spawn(move || trigger.raise());
             /// events.run()?;
+            /// # assert!(thread.join().is_ok());
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn trigger(

@@ -351,7 +351,8 @@ impl<'a> Context<'a> {
     /// # use ferrevent::{EventLoop};
     /// # let mut events = EventLoop::new()?;
     /// let remote = events.context().remote();
-    /// std::thread::spawn(move || remote.run(|context| println!("{:?} on the loop", context.now())));
+    /// let thread = std::thread::spawn(move || remote.run(|context| println!("{:?} on the loop", context.now())));
+    /// # assert!(thread.join().is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn remote(&self) -> Remote {

@@ -66,7 +66,8 @@ keys! {
 /// # use ferrevent::{EventLoop};
 /// # let mut events = EventLoop::new()?;
 /// let trigger = events.context().trigger(|_| println!("raised"))?;
-/// std::thread::spawn(move || trigger.raise());
+/// let thread = std::thread::spawn(move || trigger.raise());
+/// # assert!(thread.join().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -115,7 +116,8 @@ impl std::fmt::Debug for Trigger {
 /// # use ferrevent::{EventLoop};
 /// # let mut events = EventLoop::new()?;
 /// let remote = events.context().remote();
-/// std::thread::spawn(move || remote.stop());
+/// let thread = std::thread::spawn(move || remote.stop());
+/// # assert!(thread.join().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

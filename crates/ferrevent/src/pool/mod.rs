@@ -27,8 +27,9 @@ use crate::host::{AnyThread, Context, Host, Inner, Trouble};
 /// let pool = Pool::new(2)?;
 /// pool.context().listen(&"127.0.0.1:0".parse()?, || |stream: &mut Stream<'_>| stream.echo())?;
 /// let remote = pool.context().remote();
-/// std::thread::spawn(move || remote.stop());
+/// let thread = std::thread::spawn(move || remote.stop());
 /// pool.run()?;
+/// # assert!(thread.join().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
