@@ -9,6 +9,7 @@ use crate::{capi, cargo};
 
 /// Every C program; each file in `bench/c` is one.
 const C_PROGRAMS: &[&str] = &[
+    "dns_libevent",
     "floor",
     "floor_uring",
     "generator",
@@ -29,11 +30,13 @@ const ON_CAPI: &[&str] = &[
     "libevent_bev",
     "libevent_event",
     "buffers_evbuffer",
+    "dns_libevent",
     "timers_libevent",
 ];
 
 const LIBRARIES: &[&str] = &[
     "-levent_core",
+    "-levent_extra",
     "-levent_openssl",
     "-levent_pthreads",
     "-luv",

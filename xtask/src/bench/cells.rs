@@ -116,6 +116,8 @@ pub(crate) enum Suite {
     /// `connections TAB CPU ns of a request`; on one thread, and on two.
     Hyper,
     HyperPool,
+    /// `name TAB CPU ns of a question`
+    Dns,
     /// `wakes TAB callbacks TAB CPU ns of the loop's thread TAB seconds`
     Wakes,
 }
@@ -193,6 +195,7 @@ pub(crate) fn all() -> Vec<Cell> {
         paced("rate-sink-100m-1000", Sink, 100_000_000, 1000),
         programs("timers", Suite::Timers),
         programs("buffers", Suite::Buffers),
+        programs("dns", Suite::Dns),
         programs("wakes", Suite::Wakes),
         programs("tasks", Suite::Tasks),
         programs("hyper", Suite::Hyper),
@@ -218,9 +221,9 @@ impl Work {
             Self::Idle(_) | Self::Paced(_) => asked.min(3),
             Self::Programs(Suite::Timers | Suite::Buffers) => asked.min(5),
             Self::Load(_)
-            | Self::Programs(Suite::Wakes | Suite::Tasks | Suite::Hyper | Suite::HyperPool) => {
-                asked
-            }
+            | Self::Programs(
+                Suite::Dns | Suite::Wakes | Suite::Tasks | Suite::Hyper | Suite::HyperPool,
+            ) => asked,
         }
     }
 }

@@ -187,6 +187,7 @@ const LIMITS: &[Limit] = &[
         Bound::AtMost(1.3, OURS),
     )
     .of(CAPI),
+    limit(&["dns *"], Metric::Cost, Bound::AtMost(1.0, "libevent")).of(CAPI),
     limit(&["rate-*"], Metric::Cost, Bound::AtMost(1.0, "libevent")),
     near(&["rate-*-10k-*"], 1e4, 0.03),
     near(&["rate-*-100k-*"], 1e5, 0.01),

@@ -236,7 +236,7 @@ pub(crate) fn paced() -> Vec<Invocation> {
 pub(crate) fn references(suite: Suite) -> (&'static str, &'static str) {
     match suite {
         Suite::Tasks | Suite::Hyper | Suite::HyperPool => (TOKIO, TOKIO_AGAIN),
-        Suite::Timers | Suite::Buffers | Suite::Wakes => (LIBEVENT, LIBEVENT_AGAIN),
+        Suite::Timers | Suite::Buffers | Suite::Dns | Suite::Wakes => (LIBEVENT, LIBEVENT_AGAIN),
     }
 }
 
@@ -255,12 +255,13 @@ pub(crate) fn programs(suite: Suite) -> Vec<Invocation> {
         ]
     };
     let (theirs, ours) = match suite {
+        Suite::Dns => ("dns_libevent", None),
         Suite::Tasks => return on_tokio("task_bench", &["tasks"], &[]),
         Suite::Hyper => return on_tokio("hyper_bench", &["hyper"], &[]),
         Suite::HyperPool => return on_tokio("hyper_bench", &["hyper", "2"], &["2"]),
-        Suite::Timers => ("timers_libevent", Binary::Example("timer_bench")),
-        Suite::Buffers => ("buffers_evbuffer", Binary::Example("buffer_bench")),
-        Suite::Wakes => ("wakes_libevent", Binary::Example("wakes")),
+        Suite::Timers => ("timers_libevent", Some(Binary::Example("timer_bench"))),
+        Suite::Buffers => ("buffers_evbuffer", Some(Binary::Example("buffer_bench"))),
+        Suite::Wakes => ("wakes_libevent", Some(Binary::Example("wakes"))),
     };
     let mut all = vec![
         run(LIBEVENT, Binary::C(theirs), &[]),
@@ -272,7 +273,7 @@ pub(crate) fn programs(suite: Suite) -> Vec<Invocation> {
     } else {
         all.push(run(CAPI, Binary::OnCapi(theirs), &[]));
     }
-    all.push(run("ferrevent", ours, &[]));
+    all.extend(ours.map(|ours| run("ferrevent", ours, &[])));
     all
 }
 

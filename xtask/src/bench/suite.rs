@@ -56,7 +56,9 @@ fn output(place: &Place, suite: Suite, program: &Invocation) -> Result<String, S
     let mut command = match suite {
         // Its two threads are put on their cores one by one.
         Suite::Wakes | Suite::HyperPool => Command::new(path),
-        Suite::Timers | Suite::Buffers | Suite::Tasks | Suite::Hyper => pinned(SERVER_CORE, &path),
+        Suite::Timers | Suite::Buffers | Suite::Dns | Suite::Tasks | Suite::Hyper => {
+            pinned(SERVER_CORE, &path)
+        }
     };
     let mut running = Running(
         command
@@ -131,7 +133,9 @@ fn parse(suite: Suite, line: &str) -> Option<(String, Sample)> {
     };
     match (suite, words.as_slice()) {
         (Suite::Timers, [name, count, each]) => nanoseconds(format!(" {name} {count}"), each),
-        (Suite::Buffers | Suite::Tasks, [name, each]) => nanoseconds(format!(" {name}"), each),
+        (Suite::Buffers | Suite::Dns | Suite::Tasks, [name, each]) => {
+            nanoseconds(format!(" {name}"), each)
+        }
         (Suite::Hyper | Suite::HyperPool, [connections, each]) => {
             nanoseconds(format!("-{connections}"), each)
         }
