@@ -61,6 +61,10 @@ pub struct Config {
     /// So long the addresses of one family are held back for those of the
     /// other. Default 3 s.
     pub skew: Duration,
+    /// Whether a datagram socket that is good for more stays open while nothing
+    /// is asked: no longer than half a minute in use, and for 32 questions.
+    /// Default false: the next question has another port.
+    pub keep_sockets: bool,
 }
 
 impl Default for Config {
@@ -82,6 +86,7 @@ impl Default for Config {
             probe_after: Duration::from_secs(10),
             max_probe_after: Duration::from_secs(3600),
             skew: Duration::from_secs(3),
+            keep_sockets: false,
         }
     }
 }

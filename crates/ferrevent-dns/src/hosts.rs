@@ -58,6 +58,9 @@ impl Hosts {
     /// assert!(Hosts::default().addresses("www").is_empty());
     /// ```
     pub fn addresses(&self, name: &str) -> &[IpAddr] {
+        if self.is_empty() {
+            return &[];
+        }
         self.addresses
             .get(&folded(name))
             .map(Vec::as_slice)

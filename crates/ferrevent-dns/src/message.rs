@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
 use domain::base::message_builder::PushError;
-use domain::base::name::ParsedName;
+use domain::base::name::{Label, ParsedName, ToLabelIter};
 use domain::base::wire::ParseError;
 use domain::base::{Message, MessageBuilder, Rtype, ToName};
 use domain::rdata::{A, Aaaa, Cname, Ptr};
@@ -69,7 +69,11 @@ pub(crate) enum Reply {
 impl Asked {
     /// A query for it, with EDNS if a length is offered.
     pub(crate) fn encode(&self, edns_size: Option<u16>) -> Result<Vec<u8>, PushError> {
-        let mut builder = MessageBuilder::new_vec();
+        const HEADER: usize = 12;
+        const TYPE_AND_CLASS: usize = 4;
+        const OPT: usize = 11;
+        let room = HEADER + self.name.len() + TYPE_AND_CLASS + OPT;
+        let Ok(mut builder) = MessageBuilder::from_target(Vec::with_capacity(room));
         let header = builder.header_mut();
         header.set_id(self.id);
         header.set_rd(true);
@@ -106,8 +110,8 @@ impl Asked {
         {
             return Reply::Stray;
         }
-        let name: HostName = question.qname().to_name();
-        if terms.exact && name.as_slice() != self.name.as_slice() {
+        let (labels, sent) = (question.qname().iter_labels(), self.name.iter_labels());
+        if terms.exact && !labels.map(Label::as_slice).eq(sent.map(Label::as_slice)) {
             return Reply::OtherCase;
         }
         if header.tc() && !terms.cut_too {
@@ -129,21 +133,23 @@ impl Asked {
     /// Follows the aliases from the name that was asked for to its data.
     fn search(&self, message: &Message<[u8]>, cut: bool) -> Result<Reply, ParseError> {
         let mut found = Found::default();
-        let mut current = self.name.clone();
-        for aliases in 0..=MAX_ALIASES {
-            let alias = match self.at(message, &current, &mut found) {
+        // The alias that it has come to.
+        let mut current: Option<HostName> = None;
+        for _ in 0..=MAX_ALIASES {
+            let name = current.as_ref().unwrap_or(&self.name);
+            let alias = match self.at(message, name, &mut found) {
                 // Half a record is the end of what was cut.
                 Err(_) if cut && !found.is_empty() => None,
                 outcome => outcome?,
             };
             if !found.is_empty() {
-                found.canonical = (aliases > 0).then_some(current);
+                found.canonical = current;
                 return Ok(Reply::Found(found));
             }
-            match alias {
-                Some(target) => current = target,
-                None if aliases > 0 && !has_soa(message)? => return Ok(Reply::Elsewhere(current)),
-                None => return Ok(Reply::Failed(Failure::NoData)),
+            match (alias, current) {
+                (Some(target), _) => current = Some(target),
+                (None, Some(end)) if !has_soa(message)? => return Ok(Reply::Elsewhere(end)),
+                (None, _) => return Ok(Reply::Failed(Failure::NoData)),
             }
         }
         Ok(Reply::Failed(Failure::Malformed))

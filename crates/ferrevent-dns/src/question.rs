@@ -136,14 +136,13 @@ impl Question {
     }
 
     /// The types of records that it asks for.
-    pub(crate) fn types(&self) -> Vec<Rtype> {
+    pub(crate) fn types(&self) -> [Option<Rtype>; 2] {
         match self.what {
-            What::Names(_) => vec![Rtype::PTR],
-            What::Addresses(families) => {
-                let six = families.v6.then_some(Rtype::AAAA);
-                let four = families.v4.then_some(Rtype::A);
-                six.into_iter().chain(four).collect()
-            }
+            What::Names(_) => [Some(Rtype::PTR), None],
+            What::Addresses(families) => [
+                families.v6.then_some(Rtype::AAAA),
+                families.v4.then_some(Rtype::A),
+            ],
         }
     }
 

@@ -188,19 +188,25 @@ impl ComposeRecordData for Data {
     }
 }
 
-/// The name that a text of labels and dots says; the last dot may be there.
-/// `None` when a label is empty or longer than 63 bytes, or all of it is
-/// longer than 255 (RFC 1035, 2.3.4).
-pub(super) fn name_of(text: &[u8]) -> Option<Owner> {
+/// Whether a text of labels and dots is a name; the last dot may be there. It
+/// is none when a label is empty or longer than 63 bytes, or all of it is longer
+/// than 255 (RFC 1035, 2.3.4).
+pub(super) fn is_name(text: &[u8]) -> bool {
+    // On the wire a name begins with a length and ends with a zero.
+    const LONGEST: usize = 255 - 2;
     let text = text.strip_suffix(b".").unwrap_or(text);
+    let mut labels = text.split(|byte| *byte == b'.');
+    text.is_empty() || text.len() <= LONGEST && labels.all(|it| (1..=63).contains(&it.len()))
+}
+
+/// The name that a text says.
+pub(super) fn name_of(text: &[u8]) -> Option<Owner> {
     let mut name = NameBuilder::<Vec<u8>>::new();
-    if !text.is_empty() {
-        for label in text.split(|byte| *byte == b'.') {
-            if label.is_empty() {
-                return None;
-            }
-            name.append_label(label).ok()?;
-        }
+    if !is_name(text) {
+        return None;
+    }
+    for label in text.split(|byte| *byte == b'.').filter(|it| !it.is_empty()) {
+        name.append_label(label).ok()?;
     }
     name.into_name().ok()
 }

@@ -22,9 +22,9 @@ pub(super) struct Ask {
     name: HostName,
     kind: Rtype,
     /// The server that it was last sent to.
-    server: usize,
+    pub(super) server: usize,
     /// The server that comes next, if it works.
-    next: usize,
+    pub(super) next: usize,
     tries: u32,
     aliases: usize,
     /// An answer was cut, or in doubt: it is asked for by TCP.
@@ -73,6 +73,20 @@ impl Ask {
             way: Way::None,
             last: Failure::TimedOut,
         }
+    }
+
+    pub(super) fn is_probe(&self) -> bool {
+        self.lookup.is_none()
+    }
+
+    /// Other servers have not been asked yet.
+    pub(super) fn begin_anew(&mut self) {
+        (self.tries, self.strays, self.by_stream) = (0, 0, false);
+    }
+
+    /// Whether an answer is waited for.
+    pub(super) fn is_sent(&self) -> bool {
+        !matches!(self.way, Way::None)
     }
 }
 
@@ -149,7 +163,7 @@ impl Client {
             exact: self.config.randomize_case && !by_stream,
             cut_too: self.config.ignore_truncation || by_stream,
         };
-        let (server, is_probe) = (ask.server, ask.lookup.is_none());
+        let (server, is_probe) = (ask.server, ask.is_probe());
         let reply = asked.read(bytes, terms);
         if reply == Reply::Stray && !by_stream {
             ask.strays += 1;
@@ -262,7 +276,7 @@ impl Client {
         self.send_to(now, id, server);
     }
 
-    fn send(&mut self, now: Tick, id: AskId) {
+    pub(super) fn send(&mut self, now: Tick, id: AskId) {
         let Some(ask) = self.asks.get(&id) else {
             return;
         };
@@ -307,7 +321,7 @@ impl Client {
         let (lane, message_id) = if by_stream {
             (None, self.random.id())
         } else {
-            let (lane, message_id) = self.take_lane(server, id);
+            let (lane, message_id) = self.take_lane(now, server, id);
             (Some(lane), message_id)
         };
         let asked = Asked {

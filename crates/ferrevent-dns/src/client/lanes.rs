@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ferrevent_core::timer::Tick;
 
@@ -12,9 +13,13 @@ use crate::Failure;
 /// So many questions go out by a port before another is taken.
 const USES: u32 = 32;
 
+/// And no longer than this.
+const MAX_AGE: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) server: usize,
+    opened: Tick,
     uses: u32,
     /// Whose answers may come, by their ids.
     asks: BTreeMap<u16, AskId>,
@@ -78,10 +83,26 @@ impl Client {
         self.settle(now);
     }
 
+    /// Whether an answer may still come by a socket.
+    ///
+    /// ```
+    /// # use ferrevent_core::timer::Tick;
+    /// # use ferrevent_dns::{Action, Client, Config, Families, Hosts, Question};
+    /// # let mut client = Client::new(Config::default(), Hosts::default(), |_: &mut [u8]| ());
+    /// client.resolve(Tick(0), &Question::addresses("www", Families::V4));
+    /// if let Some(Action::Send { lane, .. }) = client.next_action() {
+    ///     assert!(client.is_awaited(lane));
+    /// }
+    /// ```
+    pub fn is_awaited(&self, lane: LaneId) -> bool {
+        self.lanes.get(&lane).is_some_and(|it| !it.asks.is_empty())
+    }
+
     /// A socket to a server, and an id that is free on it.
-    pub(super) fn take_lane(&mut self, server: usize, ask: AskId) -> (LaneId, u16) {
+    pub(super) fn take_lane(&mut self, now: Tick, server: usize, ask: AskId) -> (LaneId, u16) {
+        let is_good = |it: &Lane| it.uses < USES && now.since(it.opened) < MAX_AGE;
         let current = self.servers[server].lane;
-        let current = current.filter(|lane| self.lanes.get(lane).is_some_and(|it| it.uses < USES));
+        let current = current.filter(|lane| self.lanes.get(lane).is_some_and(is_good));
         let lane = current.unwrap_or_else(|| {
             let fresh = LaneId(self.new_id());
             if let Some(old) = self.servers[server].lane.replace(fresh) {
@@ -92,6 +113,7 @@ impl Client {
         let mut id = self.random.id();
         let at = self.lanes.entry(lane).or_insert(Lane {
             server,
+            opened: now,
             uses: 0,
             asks: BTreeMap::new(),
         });
@@ -122,7 +144,7 @@ impl Client {
     }
 
     /// One that questions go by stays.
-    fn close_if_idle(&mut self, lane: LaneId) {
+    pub(super) fn close_if_idle(&mut self, lane: LaneId) {
         let Some(at) = self.lanes.get(&lane) else {
             return;
         };
@@ -132,7 +154,7 @@ impl Client {
         }
     }
 
-    fn close_lane(&mut self, lane: LaneId) {
+    pub(super) fn close_lane(&mut self, lane: LaneId) {
         if let Some(at) = self.lanes.remove(&lane) {
             let current = &mut self.servers[at.server].lane;
             if *current == Some(lane) {

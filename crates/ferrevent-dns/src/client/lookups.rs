@@ -15,11 +15,11 @@ use crate::{Failure, Question, ResolveError};
 #[derive(Debug)]
 pub(super) struct Lookup {
     text: String,
-    types: Vec<Rtype>,
+    types: [Option<Rtype>; 2],
     /// The names that come next.
     candidates: VecDeque<HostName>,
     /// Where its questions begin.
-    turn: usize,
+    pub(super) turn: usize,
     /// What was asked and is not answered.
     asks: Vec<AskId>,
     found: Answer,
@@ -63,7 +63,7 @@ impl Client {
             .saturating_add(self.config.max_waiting);
         let refusal = if candidates.is_empty() {
             Some(Failure::BadName)
-        } else if types.is_empty() {
+        } else if types == [None; 2] {
             Some(Failure::NoData)
         } else if self.servers.is_empty() {
             Some(Failure::NoServers)
@@ -144,15 +144,13 @@ impl Client {
             };
             return self.end(id, Err(failure));
         };
-        let (types, turn) = (lookup.types.clone(), lookup.turn);
-        let asks: Vec<_> = types
-            .into_iter()
-            .map(|kind| self.add_ask(Ask::new(id, name.clone(), kind, turn)))
-            .collect();
+        let (types, turn) = (lookup.types, lookup.turn);
+        let mut add = |kind| self.add_ask(Ask::new(id, name.clone(), kind, turn));
+        let asks = types.map(|kind| kind.map(&mut add));
         if let Some(lookup) = self.lookups.get_mut(&id) {
-            lookup.asks.clone_from(&asks);
+            lookup.asks.extend(asks.iter().flatten());
         }
-        for ask in asks {
+        for ask in asks.into_iter().flatten() {
             if self.inflight < self.config.max_inflight {
                 self.launch(now, ask);
             } else {

@@ -4,6 +4,7 @@ mod ask;
 mod lanes;
 mod lookups;
 mod servers;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -159,6 +160,7 @@ pub struct Answer {
     /// found by the search list. Not set for what no server was asked for.
     pub canonical: Option<String>,
     /// The addresses: those of IPv6 first, each family as it came.
+    /// [`sort_addresses`](crate::sort_addresses) has a better order.
     pub addresses: Vec<IpAddr>,
     /// The names of an address. What is no letter, digit or sign is written as
     /// `\DDD` (RFC 1035, section 5.1).
@@ -315,7 +317,7 @@ impl Client {
             self.timers
                 .retain(|(_, timer)| !matches!(timer, Timer::Probe(_)));
         }
-        if self.asks.is_empty() {
+        if self.asks.is_empty() && !self.config.keep_sockets {
             self.close_idle_lanes();
         }
     }

@@ -5,6 +5,8 @@
 //! above ever sees one; only the waits return early.
 
 #[cfg(windows)]
+mod adapters;
+#[cfg(windows)]
 pub(crate) mod afd;
 mod clock;
 mod datagram;
@@ -33,6 +35,8 @@ pub(crate) use portable::gone;
 use std::io;
 use std::sync::Arc;
 
+#[cfg(windows)]
+pub use adapters::{NameServers, name_servers};
 pub use clock::Clock;
 pub(crate) use fault::verdict;
 pub use fault::{Call, Fault, FaultPlan, Rule};

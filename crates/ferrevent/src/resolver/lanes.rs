@@ -1,7 +1,7 @@
 //! The datagram sockets of a resolver.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use ferrevent_dns::LaneId;
@@ -91,12 +91,17 @@ impl Shared {
     }
 }
 
+/// Every address of this host's that is of the same family.
+pub(super) fn any_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// A socket at a port that nobody can foretell (RFC 5452, section 10).
 fn bound_at_random(sys: &Sys, server: SocketAddr) -> io::Result<UdpSocket> {
-    let any = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
+    let any = any_of(server.ip());
     for _ in 0..PORTS {
         let mut port = [0; 2];
         random(&mut port);

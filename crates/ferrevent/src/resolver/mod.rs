@@ -24,6 +24,7 @@
 
 mod exchange;
 mod lanes;
+mod order;
 mod shared;
 mod system;
 #[cfg(feature = "async")]
@@ -40,7 +41,7 @@ use crate::host::Context;
 use crate::mailbox::{Mailbox, Message};
 pub use ferrevent_dns::{
     AddressInfo, AddressPlan, Answer, Config, Failure, Families, Hints, Hosts, Question,
-    ResolveError, Services, Transport,
+    ResolveError, Services, Transport, sort_addresses,
 };
 use shared::{Shared, Ticket};
 
@@ -107,11 +108,11 @@ impl Resolver {
     }
 
     /// A resolver with the system's settings: `/etc/resolv.conf` and `/etc/hosts`,
-    /// as far as they are there.
+    /// as far as they are there; on Windows what its network adapters were told,
+    /// and its hosts file.
     ///
     /// # Errors
-    /// `Unsupported` on Windows, which keeps its settings elsewhere; else why a
-    /// file that is there cannot be read.
+    /// Why a file that is there cannot be read, or the adapters cannot be asked.
     ///
     /// ```
     /// # use ferrevent::EventLoop;
@@ -128,6 +129,10 @@ impl Resolver {
     /// Asks. The callback is called once, on the loop or pool, with what came of
     /// it; never before this returns. It is not called when the loop or pool is
     /// dropped before that.
+    ///
+    /// Several addresses come in the order in which they should be tried: see
+    /// [`sort_addresses`]. The system is asked, by a socket that sends nothing, from
+    /// which address each is reached.
     ///
     /// ```
     /// # use ferrevent::EventLoop;
@@ -199,6 +204,26 @@ impl Resolver {
             };
             callback(context, outcome);
         })
+    }
+
+    /// Takes other settings, which are good at once, also for what is under way.
+    /// What is known of servers that stay is kept.
+    ///
+    /// ```
+    /// # use ferrevent::EventLoop;
+    /// use ferrevent::resolver::{Config, Hosts, Resolver};
+    /// # let mut events = EventLoop::new()?;
+    /// let resolver = Resolver::new(&events.context(), Config::default(), Hosts::default());
+    /// let config = Config::with_servers(["192.0.2.1:53".parse()?]);
+    /// resolver.reconfigure(config, Hosts::parse(b"192.0.2.7 printer"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reconfigure(&self, config: Config, hosts: Hosts) {
+        self.shared.post(move |state, now| {
+            state.make_room(&config);
+            state.client.set_hosts(hosts);
+            state.client.reconfigure(now, config);
+        });
     }
 
     /// Ends everything that was asked with [`Failure::ShutDown`].

@@ -46,6 +46,13 @@ pub(super) struct State {
     alarms: u64,
 }
 
+impl State {
+    /// For the longest datagram that is offered to be taken.
+    pub(super) fn make_room(&mut self, config: &Config) {
+        self.datagram = vec![0; usize::from(config.edns_size).max(512)];
+    }
+}
+
 /// The timer, and which of all that there were it is.
 struct Alarm {
     timer: TimerId,
@@ -70,17 +77,17 @@ type Told = Vec<(Callback, Result<Answer, ResolveError>)>;
 
 impl Shared {
     pub(super) fn new(mailbox: Arc<Mailbox>, sys: Sys, config: Config, hosts: Hosts) -> Self {
-        let longest = usize::from(config.edns_size).max(512);
-        let state = State {
-            client: Client::new(config, hosts, random),
+        let mut state = State {
+            client: Client::new(config.clone(), hosts, random),
             lanes: BTreeMap::new(),
             exchanges: BTreeMap::new(),
-            datagram: vec![0; longest],
+            datagram: Vec::new(),
             askers: BTreeMap::new(),
             lookups: BTreeMap::new(),
             alarm: None,
             alarms: 0,
         };
+        state.make_room(&config);
         Self {
             mailbox,
             sys,
@@ -142,7 +149,10 @@ impl Shared {
             }
             self.set_alarm(&mut state, context);
         }
-        for (callback, outcome) in told {
+        for (callback, mut outcome) in told {
+            if let Ok(answer) = &mut outcome {
+                self.sort(&mut answer.addresses);
+            }
             let called = catch_unwind(AssertUnwindSafe(|| callback(context, outcome)));
             if let Err(payload) = called {
                 // It is told by the loop, as every panic is, and harms no other.

@@ -1,7 +1,7 @@
 //! As getaddrinfo(3), without waiting.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
 use ferrevent_dns::{Answer, Families, Question};
@@ -10,14 +10,13 @@ use libc::addrinfo;
 use super::lookup::{Lookup, Want, code};
 use super::names::name_of;
 use super::waiter::Waiter;
-use super::{Resolver, shared};
-use crate::util::CANCELED;
+use super::{Resolver, interfaces, shared};
+use crate::util::{CANCELED, address};
 
 /// Code, addresses, argument.
 pub(crate) type AddressInfoFn = unsafe extern "C" fn(c_int, *mut addrinfo, *mut c_void);
 
 /// What is wanted of the addresses, and whom to tell.
-#[derive(Clone)]
 pub(super) struct Hints {
     function: AddressInfoFn,
     argument: *mut c_void,
@@ -26,6 +25,8 @@ pub(super) struct Hints {
     socket_kind: c_int,
     protocol: c_int,
     service: Option<CString>,
+    /// How each address is to be used.
+    uses: Vec<Use>,
     /// Even when the resolver ends without a word.
     pub(super) always_told: bool,
 }
@@ -47,13 +48,13 @@ impl Hints {
     /// Those of IPv4 come first.
     fn tell_addresses(&self, addresses: &[IpAddr], canonical: Option<&str>) {
         let mut list = List::default();
-        let (four, six): (Vec<IpAddr>, _) = addresses.iter().partition(|it| it.is_ipv4());
-        for address in four.into_iter().chain(six) {
-            let Ok(text) = CString::new(address.to_string()) else {
-                continue;
-            };
-            if let Err(failure) = self.append(&mut list, Some(&text)) {
-                return self.tell_failure(failure);
+        let four = addresses.iter().filter(|it| it.is_ipv4());
+        for address in four.chain(addresses.iter().filter(|it| it.is_ipv6())) {
+            for it in &self.uses {
+                if !list.push(SocketAddr::new(*address, it.port), it) {
+                    list.free();
+                    return self.tell_failure(libc::EAI_MEMORY);
+                }
             }
         }
         if self.flags & libc::AI_CANONNAME != 0
@@ -73,8 +74,73 @@ impl Hints {
         unsafe { (self.function)(0, list.first, self.argument) };
     }
 
+    /// How addresses are to be used, if that needs no look at the system's
+    /// services.
+    fn plain_uses(&self) -> Option<Vec<Use>> {
+        let text = self.service.as_deref().unwrap_or(c"0").to_bytes();
+        let is_number = text.iter().all(u8::is_ascii_digit);
+        let port = std::str::from_utf8(text).ok().filter(|_| is_number)?;
+        let port = port.parse().ok()?;
+        let families = [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6];
+        if !families.contains(&self.family) {
+            return None;
+        }
+        let stream = (libc::SOCK_STREAM, libc::IPPROTO_TCP);
+        let datagram = (libc::SOCK_DGRAM, libc::IPPROTO_UDP);
+        let fits = |it: &(c_int, c_int)| {
+            (self.socket_kind == 0 || self.socket_kind == it.0)
+                && (self.protocol == 0 || self.protocol == it.1)
+        };
+        let uses = [stream, datagram].into_iter().filter(fits);
+        let uses: Vec<_> = uses
+            .map(|(kind, protocol)| Use {
+                kind,
+                protocol,
+                port,
+            })
+            .collect();
+        (!uses.is_empty()).then_some(uses)
+    }
+
+    /// The same by the system's word; none when it knows no such service.
+    fn uses_by_system(&self) -> Vec<Use> {
+        let mut list = List::default();
+        let service = self.service.as_deref().or(Some(c"0"));
+        if self.append_with(&mut list, None, service).is_err() {
+            return Vec::new();
+        }
+        let mut uses = Vec::new();
+        let mut next = list.first;
+        while !next.is_null() {
+            // SAFETY: of a list that is this one's.
+            let node = unsafe { &*next };
+            // SAFETY: an address of the length that it says.
+            let own = unsafe { address::read_socket(node.ai_addr, node.ai_addrlen) };
+            let it = Use {
+                kind: node.ai_socktype,
+                protocol: node.ai_protocol,
+                port: own.map_or(0, |own| own.port()),
+            };
+            if !uses.contains(&it) {
+                uses.push(it);
+            }
+            next = node.ai_next;
+        }
+        list.free();
+        uses
+    }
+
     /// Appends an address in each way of using it; without one, those of this host.
     fn append(&self, list: &mut List, address: Option<&CStr>) -> Result<(), c_int> {
+        self.append_with(list, address, self.service.as_deref())
+    }
+
+    fn append_with(
+        &self,
+        list: &mut List,
+        address: Option<&CStr>,
+        service: Option<&CStr>,
+    ) -> Result<(), c_int> {
         let any = self.socket_kind == 0 && self.protocol == 0;
         let kinds: &[c_int] = if any {
             &[libc::SOCK_STREAM, libc::SOCK_DGRAM]
@@ -88,17 +154,28 @@ impl Hints {
             hints.ai_family = self.family;
             hints.ai_socktype = *kind;
             hints.ai_protocol = self.protocol;
-            list.append(address, self.service.as_deref(), &hints)?;
+            list.append(address, service, &hints)?;
         }
         Ok(())
     }
 
     fn families(&self) -> Families {
+        if self.flags & libc::AI_ADDRCONFIG != 0 && self.family == libc::AF_UNSPEC {
+            return interfaces::configured();
+        }
         Families {
             v4: self.family != libc::AF_INET6,
             v6: self.family != libc::AF_INET,
         }
     }
+}
+
+/// A way of using an address.
+#[derive(Clone, Copy, PartialEq)]
+struct Use {
+    kind: c_int,
+    protocol: c_int,
+    port: u16,
 }
 
 /// A list of getaddrinfo(3)'s, which frees it in one go.
@@ -131,18 +208,54 @@ impl List {
             self.free();
             return Err(failure);
         }
+        self.link(found);
+        Ok(())
+    }
+
+    /// Appends an address; false when there is no room.
+    fn push(&mut self, to: SocketAddr, it: &Use) -> bool {
+        let (storage, length) = address::of(&to);
+        let size = size_of::<addrinfo>() + length as usize;
+        // As freeaddrinfo(3) frees those of its own: an address is behind its node.
+        // SAFETY: a size.
+        let node = unsafe { libc::malloc(size) }.cast::<addrinfo>();
+        if node.is_null() {
+            return false;
+        }
+        // SAFETY: room for a node, and behind it for an address of that length.
+        unsafe {
+            let place = node.add(1).cast::<u8>();
+            let from = (&raw const storage).cast::<u8>();
+            from.copy_to_nonoverlapping(place, length as usize);
+            node.write(addrinfo {
+                ai_flags: 0,
+                ai_family: storage.ss_family.into(),
+                ai_socktype: it.kind,
+                ai_protocol: it.protocol,
+                ai_addrlen: length,
+                ai_addr: place.cast(),
+                ai_canonname: ptr::null_mut(),
+                ai_next: ptr::null_mut(),
+            });
+        }
+        self.link(node);
+        true
+    }
+
+    /// Appends what begins with this.
+    fn link(&mut self, found: *mut addrinfo) {
         if self.last.is_null() {
             self.first = found;
         } else {
             // SAFETY: the end of a list that is this one's.
             unsafe { (*self.last).ai_next = found };
         }
-        while !found.is_null() {
-            self.last = found;
+        let mut next = found;
+        while !next.is_null() {
+            self.last = next;
             // SAFETY: as above.
-            found = unsafe { (*found).ai_next };
+            next = unsafe { (*next).ai_next };
         }
-        Ok(())
     }
 
     /// The name stands in the first.
@@ -175,23 +288,37 @@ fn failure_of(failure: c_int) -> c_int {
     }
 }
 
+/// Whether it is certainly no address, in none of the forms that the system reads.
+fn is_no_number(host: Option<&CStr>) -> bool {
+    let bytes = host.map(CStr::to_bytes).unwrap_or_default();
+    let is_letter = |byte: &u8| matches!(byte.to_ascii_lowercase(), b'g'..=b'w' | b'y' | b'z');
+    !bytes.contains(&b':') && bytes.iter().any(is_letter)
+}
+
 /// Looks an address up. What needs no server is told at once, and the answer
 /// is none.
-fn look_up(resolver: Option<Resolver>, host: Option<&CStr>, hints: Hints) -> Option<Waiter> {
-    // What the system can say by itself: numbers, this host, and what cannot be.
-    let mut list = List::default();
-    let failure = match hints.append(&mut list, host) {
-        Ok(()) => {
-            hints.tell_list(list);
+fn look_up(resolver: Option<Resolver>, host: Option<&CStr>, mut hints: Hints) -> Option<Waiter> {
+    let is_plain = is_no_number(host) && hints.flags & libc::AI_NUMERICHOST == 0;
+    hints.uses = hints.plain_uses().filter(|_| is_plain).unwrap_or_default();
+    if hints.uses.is_empty() {
+        // What the system can say by itself: numbers, this host, and what cannot be.
+        let mut list = List::default();
+        let failure = match hints.append(&mut list, host) {
+            Ok(()) => {
+                hints.tell_list(list);
+                return None;
+            }
+            Err(failure) => failure,
+        };
+        hints.uses = hints.uses_by_system();
+        let may_ask = failure == libc::EAI_NONAME && hints.flags & libc::AI_NUMERICHOST == 0;
+        if !may_ask || hints.uses.is_empty() {
+            hints.tell_failure(failure);
             return None;
         }
-        Err(failure) => failure,
-    };
-    let service_is_known = hints.service.is_none() || hints.append(&mut list, None).is_ok();
-    list.free();
-    let can_ask = failure == libc::EAI_NONAME && service_is_known;
-    let Some(host) = host.filter(|_| can_ask && hints.flags & libc::AI_NUMERICHOST == 0) else {
-        hints.tell_failure(failure);
+    }
+    let Some(host) = host else {
+        hints.tell_failure(libc::EAI_NONAME);
         return None;
     };
     let Some(resolver) = resolver.or_else(|| shared::GLOBAL.load()) else {
@@ -231,6 +358,7 @@ pub(crate) fn look_up_peer(
         socket_kind: libc::SOCK_STREAM,
         protocol: libc::IPPROTO_TCP,
         service: CString::new(port.to_string()).ok(),
+        uses: Vec::new(),
         always_told: true,
     };
     look_up(Some(resolver), Some(host), hints);
@@ -259,6 +387,7 @@ unsafe extern "C" fn evdns_getaddrinfo(
         socket_kind,
         protocol,
         service: read(service),
+        uses: Vec::new(),
         always_told: false,
     };
     look_up(resolver, read(name).as_deref(), hints)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ferrevent_dns::{Action, Client, ExchangeId, Failure, LaneId};
+use ferrevent_dns::{Action, Client, ExchangeId, Failure, Hosts, LaneId};
 
 use super::channel::{Channel, Way};
+use super::settings::Settings;
 use super::waiter::Waiter;
-use super::{Inner, Resolver, now};
+use super::{Resolver, now};
 use crate::time;
 use crate::util::random;
 
@@ -17,27 +18,35 @@ pub(super) struct Asking {
     pub(super) exchanges: BTreeMap<ExchangeId, Channel>,
 }
 
+impl Asking {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            client: Client::new(settings.config.clone(), Hosts::default(), random::fill),
+            lanes: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn close(self) {
+        for channel in self.lanes.into_values().chain(self.exchanges.into_values()) {
+            channel.close();
+        }
+    }
+}
+
 impl Resolver {
     /// Asks for a waiter what it wants to know, or keeps it until that can be.
     pub(super) fn ask(self, waiter: Waiter) {
-        let number = self.with(|it| {
+        self.with(|it| {
             if it.suspended {
                 it.held.push(waiter);
-                return None;
+                return;
             }
-            if it.changed {
-                it.renew();
-            }
-            let mut asking = it.clients.last_entry()?;
-            let number = *asking.key();
-            let lookup = asking.get_mut().client.resolve(now(), &waiter.question());
-            it.waiters.insert((number, lookup), waiter);
-            waiter.set_lookup(Some((number, lookup)));
-            Some(number)
+            let lookup = it.asking.client.resolve(now(), waiter.question());
+            it.waiters.insert(lookup, waiter);
+            waiter.set_lookup(Some(lookup));
         });
-        if let Some(number) = number {
-            self.act(number);
-        }
+        self.act();
     }
 
     /// Asks again for those that could not be asked for.
@@ -49,7 +58,7 @@ impl Resolver {
 
     /// Forgets a waiter. False when it does not wait any more.
     pub(super) fn forget(self, waiter: Waiter) -> bool {
-        let Some((number, lookup)) = waiter.lookup() else {
+        let Some(lookup) = waiter.lookup() else {
             return self.with(|it| {
                 let before = it.held.len();
                 it.held.retain(|other| *other != waiter);
@@ -58,41 +67,34 @@ impl Resolver {
         };
         waiter.set_lookup(None);
         let waited = self.with(|it| {
-            if let Some(asking) = it.clients.get_mut(&number) {
-                asking.client.cancel(now(), lookup);
-            }
-            it.waiters.remove(&(number, lookup)).is_some()
+            it.asking.client.cancel(now(), lookup);
+            it.waiters.remove(&lookup).is_some()
         });
-        self.act(number);
+        self.act();
         waited
     }
 
-    /// Does what a client wants done, and waits for what comes next.
-    pub(super) fn act(self, number: u64) {
-        while let Some(action) = self.with(|it| it.clients.get_mut(&number)?.client.next_action()) {
+    /// Does what the client wants done, and waits for what comes next.
+    pub(super) fn act(self) {
+        while let Some(action) = self.with(|it| it.asking.client.next_action()) {
             match action {
                 Action::Send {
                     lane,
                     server,
                     datagram,
                 } => {
-                    let open = self.with(|it| it.clients.get(&number)?.lanes.get(&lane).copied());
-                    let sent = match open {
-                        Some(channel) => channel.send(&datagram),
-                        None => {
-                            Channel::open(self, number, Way::Datagrams(lane), server, Vec::new())
-                                .and_then(|channel| {
-                                    self.with(|it| {
-                                        it.clients
-                                            .get_mut(&number)
-                                            .map(|it| it.lanes.insert(lane, channel))
-                                    });
-                                    channel.send(&datagram)
-                                })
-                        }
-                    };
+                    let open = self.with(|it| it.asking.lanes.get(&lane).copied());
+                    let way = Way::Datagrams(lane);
+                    let sent = open
+                        .map_or_else(|| Channel::open(self, way, server, Vec::new()), Ok)
+                        .and_then(|channel| {
+                            if open.is_none() {
+                                self.with(|it| it.asking.lanes.insert(lane, channel));
+                            }
+                            channel.send(&datagram)
+                        });
                     if let Err(error) = sent {
-                        self.lose(number, Way::Datagrams(lane), &error.to_string());
+                        self.lose(way, &error.to_string());
                     }
                 }
                 Action::Exchange {
@@ -101,21 +103,17 @@ impl Resolver {
                     message,
                 } => {
                     let way = Way::Stream(exchange);
-                    match Channel::open(self, number, way, server, message) {
+                    match Channel::open(self, way, server, message) {
                         Ok(channel) => {
-                            self.with(|it| {
-                                it.clients
-                                    .get_mut(&number)
-                                    .map(|it| it.exchanges.insert(exchange, channel))
-                            });
+                            self.with(|it| it.asking.exchanges.insert(exchange, channel));
                         }
-                        Err(error) => self.lose(number, way, &error.to_string()),
+                        Err(error) => self.lose(way, &error.to_string()),
                     }
                 }
-                Action::CloseLane(lane) => self.close(number, Way::Datagrams(lane)),
-                Action::CloseExchange(exchange) => self.close(number, Way::Stream(exchange)),
+                Action::CloseLane(lane) => self.close(Way::Datagrams(lane)),
+                Action::CloseExchange(exchange) => self.close(Way::Stream(exchange)),
                 Action::Done(lookup, outcome) => {
-                    let Some(waiter) = self.with(|it| it.waiters.remove(&(number, lookup))) else {
+                    let Some(waiter) = self.with(|it| it.waiters.remove(&lookup)) else {
                         continue;
                     };
                     waiter.set_lookup(None);
@@ -131,103 +129,59 @@ impl Resolver {
                 _ => {}
             }
         }
-        self.drop_old();
         self.wait();
     }
 
     /// A way to a server has failed.
-    pub(super) fn lose(self, number: u64, way: Way, why: &str) {
-        self.close(number, way);
+    pub(super) fn lose(self, way: Way, why: &str) {
+        self.close(way);
         self.with(|it| {
-            let Some(asking) = it.clients.get_mut(&number) else {
-                return;
-            };
+            let client = &mut it.asking.client;
             match way {
-                Way::Datagrams(lane) => asking.client.lane_failed(now(), lane, why),
-                Way::Stream(exchange) => asking.client.exchange_failed(now(), exchange, why),
+                Way::Datagrams(lane) => client.lane_failed(now(), lane, why),
+                Way::Stream(exchange) => client.exchange_failed(now(), exchange, why),
             }
         });
     }
 
-    pub(super) fn close(self, number: u64, way: Way) {
-        let channel = self.with(|it| {
-            let asking = it.clients.get_mut(&number)?;
-            match way {
-                Way::Datagrams(lane) => asking.lanes.remove(&lane),
-                Way::Stream(exchange) => asking.exchanges.remove(&exchange),
-            }
+    pub(super) fn close(self, way: Way) {
+        let channel = self.with(|it| match way {
+            Way::Datagrams(lane) => it.asking.lanes.remove(&lane),
+            Way::Stream(exchange) => it.asking.exchanges.remove(&exchange),
         });
         if let Some(channel) = channel {
             channel.close();
         }
     }
 
-    /// Drops clients that are asked nothing any more, except the last.
-    fn drop_old(self) {
-        let old = self.with(|it| {
-            let last = it.clients.last_key_value().map(|(number, _)| *number);
-            let over = |(number, asking): (&u64, &Asking)| {
-                (Some(*number) != last && asking.client.lookups() == 0).then_some(*number)
-            };
-            let numbers: Vec<_> = it.clients.iter().filter_map(over).collect();
-            numbers
-                .into_iter()
-                .filter_map(|number| it.clients.remove(&number))
-                .collect::<Vec<_>>()
-        });
-        for asking in old {
-            asking.close();
-        }
-    }
-
-    /// Waits for the first of the deadlines, and keeps the loop going if asked to.
+    /// Waits for the deadline, and keeps the loop going if asked to.
     pub(super) fn wait(self) {
-        let (deadline, has_servers) = self.with(|it| {
-            let deadlines = it.clients.values().filter_map(|it| it.client.deadline());
-            (
-                deadlines.min(),
-                it.alive_fd >= 0 && !it.settings.config.servers.is_empty(),
-            )
-        });
-        match deadline {
-            Some(deadline) => {
+        let (deadline, alarm) = self.with(|it| (it.asking.client.deadline(), it.alarm));
+        match (deadline, alarm) {
+            (None, None) => {}
+            // What comes too early sets the next one.
+            (Some(deadline), Some(alarm)) if alarm <= deadline => {}
+            (Some(deadline), _) => {
                 // No time at all would be none.
                 let left = deadline.0.saturating_sub(now().0).max(1);
                 self.timer().start(time::timeval_of(left));
+                self.with(|it| it.alarm = Some(deadline));
             }
-            None => self.timer().stop(),
+            (None, Some(_)) => {
+                self.timer().stop();
+                self.with(|it| it.alarm = None);
+            }
         }
-        if has_servers {
-            self.alive().start(time::timeval_of(0));
-        } else {
-            self.alive().stop();
-        }
-    }
-}
-
-impl Inner {
-    /// Makes the client that is asked from now on.
-    fn renew(&mut self) {
-        let number = self
-            .clients
-            .last_key_value()
-            .map_or(0, |(number, _)| number + 1);
-        let config = self.settings.config.clone();
-        let hosts = self.settings.hosts.clone();
-        let asking = Asking {
-            client: Client::new(config, hosts, random::fill),
-            lanes: BTreeMap::new(),
-            exchanges: BTreeMap::new(),
-        };
-        self.clients.insert(number, asking);
-        self.changed = false;
-    }
-}
-
-impl Asking {
-    pub(super) fn close(self) {
-        for channel in self.lanes.into_values().chain(self.exchanges.into_values()) {
-            channel.close();
+        let (wanted, is_alive) = self.with(|it| {
+            let wanted = it.alive_fd >= 0 && !it.settings.config.servers.is_empty();
+            (wanted, std::mem::replace(&mut it.is_alive, wanted))
+        });
+        match (wanted, is_alive) {
+            (true, false) => {
+                self.alive().start(time::timeval_of(0));
+            }
+            (false, true) => self.alive().stop(),
+            _ => {}
         }
     }
 }

@@ -25,8 +25,6 @@ pub(super) struct Inner {
     event: Event,
     fd: c_int,
     resolver: Resolver,
-    /// Of the client.
-    number: u64,
     way: Way,
     server: SocketAddr,
     /// What is not sent yet of a stream, and what has come.
@@ -38,15 +36,6 @@ pub(super) struct Inner {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Channel(NonNull<Inner>);
 
-/// What happened to a socket that was ready.
-enum Came {
-    Nothing,
-    /// A datagram, or the whole answer.
-    Message(Vec<u8>),
-}
-
-/// The longest datagram there is.
-const LONGEST: usize = 65_535;
 /// So many are read before others have their turn.
 const MOST_AT_ONCE: usize = 64;
 
@@ -54,7 +43,6 @@ impl Channel {
     /// Opens a socket that is connected, or connecting.
     pub(super) fn open(
         resolver: Resolver,
-        number: u64,
         way: Way,
         server: SocketAddr,
         output: Vec<u8>,
@@ -68,7 +56,6 @@ impl Channel {
             event: Event::BLANK,
             fd,
             resolver,
-            number,
             way,
             server,
             output,
@@ -140,12 +127,41 @@ impl Channel {
         unsafe { memory::displace(self.0) };
     }
 
-    /// Takes what the socket has, or gives it what it takes.
-    fn move_bytes(self) -> io::Result<Came> {
-        let (fd, way) = self.with(|it| (it.fd, it.way));
-        if let Way::Datagrams(_) = way {
-            return Ok(receive(fd)?.map_or(Came::Nothing, Came::Message));
+    /// Takes what has come, and gives it to the client.
+    fn attend(self, way: Way) -> io::Result<()> {
+        match way {
+            Way::Datagrams(lane) => {
+                let mut left = MOST_AT_ONCE;
+                while self.take_datagram(lane)? && left > 0 {
+                    left -= 1;
+                }
+            }
+            Way::Stream(exchange) => {
+                if let Some(message) = self.move_bytes()? {
+                    let resolver = self.resolver();
+                    resolver.close(way);
+                    resolver.with(|it| it.asking.client.exchanged(now(), exchange, &message));
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Takes a datagram; false when no other is waited for.
+    fn take_datagram(self, lane: LaneId) -> io::Result<bool> {
+        let (fd, server) = self.with(|it| (it.fd, it.server));
+        self.resolver().with(|it| {
+            let got = receive(fd, &mut it.room)?;
+            let client = &mut it.asking.client;
+            client.received(now(), lane, server, &it.room[..got]);
+            Ok(client.is_awaited(lane))
+        })
+    }
+
+    /// Takes what a connection has, or gives it what it takes; the answer, once
+    /// it is whole.
+    fn move_bytes(self) -> io::Result<Option<Vec<u8>>> {
+        let fd = self.with(|it| it.fd);
         if self.with(|it| !it.output.is_empty()) {
             let all = self.with(|it| {
                 let sent = send(fd, &it.output)?;
@@ -158,40 +174,34 @@ impl Channel {
                 ev.set_events(what::READ | what::PERSIST);
                 ev.start(time::timeval_of(0));
             }
-            return Ok(Came::Nothing);
+            return Ok(None);
         }
-        match receive(fd)? {
-            None => Err(io::Error::other("the server has closed the connection")),
-            Some(bytes) => Ok(self.with(|it| {
-                it.input.extend_from_slice(&bytes);
+        self.resolver().with(|it| {
+            let got = receive(fd, &mut it.room)?;
+            if got == 0 {
+                return Err(io::Error::other("the server has closed the connection"));
+            }
+            let bytes = &it.room[..got];
+            Ok(self.with(|it| {
+                it.input.extend_from_slice(bytes);
                 let length = it
                     .input
                     .first_chunk::<2>()
                     .map(|it| u16::from_be_bytes(*it));
                 let end = length.map(|length| 2 + usize::from(length));
-                match end.and_then(|end| it.input.get(2..end)) {
-                    Some(message) => Came::Message(message.to_vec()),
-                    None => Came::Nothing,
-                }
-            })),
-        }
+                let message = end.and_then(|end| it.input.get(2..end));
+                message.map(<[u8]>::to_vec)
+            }))
+        })
     }
 }
 
-/// Bytes of a stream or a datagram; `None` at the end of a stream.
-fn receive(fd: c_int) -> io::Result<Option<Vec<u8>>> {
-    let mut room = vec![0; LONGEST];
+/// Bytes of a stream or a datagram; none at the end of a stream.
+fn receive(fd: c_int, room: &mut [u8]) -> io::Result<usize> {
     let to = room.as_mut_ptr().cast::<c_void>();
     // SAFETY: room for so many bytes.
-    let got = unsafe { libc::recv(fd, to, LONGEST, 0) };
-    match usize::try_from(got) {
-        Ok(0) => Ok(None),
-        Ok(got) => {
-            room.truncate(got);
-            Ok(Some(room))
-        }
-        Err(_) => Err(io::Error::last_os_error()),
-    }
+    let got = unsafe { libc::recv(fd, to, room.len(), 0) };
+    usize::try_from(got).map_err(|_| io::Error::last_os_error())
 }
 
 fn send(fd: c_int, bytes: &[u8]) -> io::Result<usize> {
@@ -266,35 +276,13 @@ unsafe extern "C" fn ready(_: c_int, _: c_short, channel: *mut c_void) {
         return resolver.unlock();
     }
     resolver.refer();
-    let (number, way, server) = channel.with(|it| (it.number, it.way, it.server));
-    for _ in 0..MOST_AT_ONCE {
-        match channel.move_bytes() {
-            Ok(Came::Nothing) => break,
-            Ok(Came::Message(message)) => match way {
-                Way::Datagrams(lane) => resolver.with(|it| {
-                    if let Some(asking) = it.clients.get_mut(&number) {
-                        asking.client.received(now(), lane, server, &message);
-                    }
-                }),
-                Way::Stream(exchange) => {
-                    resolver.close(number, way);
-                    resolver.with(|it| {
-                        if let Some(asking) = it.clients.get_mut(&number) {
-                            asking.client.exchanged(now(), exchange, &message);
-                        }
-                    });
-                    break;
-                }
-            },
-            Err(error) => {
-                if !may_pass(&error) {
-                    resolver.lose(number, way, &error.to_string());
-                }
-                break;
-            }
-        }
+    let way = channel.with(|it| it.way);
+    if let Err(error) = channel.attend(way)
+        && !may_pass(&error)
+    {
+        resolver.lose(way, &error.to_string());
     }
-    resolver.act(number);
+    resolver.act();
     resolver.release();
 }
 

@@ -17,7 +17,6 @@ pub(super) struct Lookup {
     pub(super) want: Want,
 }
 
-#[derive(Clone)]
 pub(super) enum Want {
     Records {
         kind: Kind,

@@ -1,12 +1,9 @@
 //! The resolver: `ferrevent-dns` on an event base.
-//!
-//! A client has its settings for good. When they change, questions that are on
-//! their way stay with the client that has asked them, and those that come
-//! next have a new one.
 
 mod address_info;
 mod asking;
 mod channel;
+mod interfaces;
 mod lookup;
 mod names;
 mod servers;
@@ -39,26 +36,30 @@ pub(crate) struct Inner {
     /// The program's, and one for each of what the loop may still call.
     references: u32,
     settings: Settings,
-    /// By number; questions are asked of the last.
-    clients: BTreeMap<u64, Asking>,
-    /// The settings have changed since the last client was made.
-    changed: bool,
+    asking: Asking,
     /// Who waits for an answer.
-    waiters: BTreeMap<(u64, LookupId), Waiter>,
+    waiters: BTreeMap<LookupId, Waiter>,
     /// Who waits to ask: for a server, or for `evdns_base_resume`.
     held: Vec<Waiter>,
     suspended: bool,
-    /// Its deadline.
+    /// Its deadline, and for when it is set.
     timer: Event,
+    alarm: Option<Tick>,
     /// Keeps a loop going that has nameservers.
     alive: Event,
     alive_fd: c_int,
+    is_alive: bool,
+    /// What comes by the sockets.
+    room: Box<[u8]>,
 }
 
 /// A resolver that the program has not freed, or that the loop may still call.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Resolver(NonNull<Inner>);
+
+/// The longest datagram there is.
+const LONGEST: usize = 65_535;
 
 /// Flags of `evdns_base_new`.
 mod flag {
@@ -72,19 +73,24 @@ mod flag {
 
 impl Resolver {
     fn new(base: Option<Base>, keeps_alive: bool) -> Option<Self> {
+        let mut settings = Settings::default();
+        // Libevent's sockets are open as long as their servers are known.
+        settings.config.keep_sockets = keeps_alive;
         let made = memory::place(Inner {
             base,
             lock: Lock::recursive()?,
             references: 1,
-            settings: Settings::default(),
-            clients: BTreeMap::new(),
-            changed: true,
+            asking: Asking::new(&settings),
+            settings,
             waiters: BTreeMap::new(),
             held: Vec::new(),
             suspended: false,
             timer: Event::BLANK,
+            alarm: None,
             alive: Event::BLANK,
             alive_fd: -1,
+            is_alive: false,
+            room: vec![0; LONGEST].into_boxed_slice(),
         });
         let resolver = Self(made?);
         let argument = resolver.argument();
@@ -185,10 +191,14 @@ impl Resolver {
         for waiter in held {
             waiter.end(tells);
         }
-        for (_, asking) in self.with(|it| std::mem::take(&mut it.clients)) {
-            asking.close();
-        }
-        let fd = self.with(|it| std::mem::replace(&mut it.alive_fd, -1));
+        // What the loop may still call finds nothing to do.
+        let (asking, fd) = self.with(|it| {
+            it.settings = Settings::default();
+            (it.alarm, it.is_alive) = (None, false);
+            let asking = std::mem::replace(&mut it.asking, Asking::new(&it.settings));
+            (asking, std::mem::replace(&mut it.alive_fd, -1))
+        });
+        asking.close();
         self.alive().stop();
         if fd >= 0 {
             socket::evutil_closesocket(fd);
@@ -219,15 +229,11 @@ unsafe extern "C" fn deadline(_: c_int, _: c_short, resolver: *mut c_void) {
     let resolver = unsafe { Resolver::of_argument(resolver) };
     resolver.lock();
     resolver.refer();
-    let numbers: Vec<_> = resolver.with(|it| it.clients.keys().copied().collect());
-    for number in numbers {
-        resolver.with(|it| {
-            if let Some(asking) = it.clients.get_mut(&number) {
-                asking.client.timed_out(now());
-            }
-        });
-        resolver.act(number);
-    }
+    resolver.with(|it| {
+        it.alarm = None;
+        it.asking.client.timed_out(now());
+    });
+    resolver.act();
     resolver.release();
 }
 

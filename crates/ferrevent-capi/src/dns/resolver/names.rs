@@ -39,8 +39,10 @@ impl Resolver {
 
 /// The name that a string of C says, if it can be asked for; the root's is empty.
 pub(super) fn name_of(text: &CStr) -> Option<&str> {
-    message::name_of(text.to_bytes())?;
-    let text = text.to_str().ok()?;
+    let text = text
+        .to_str()
+        .ok()
+        .filter(|it| message::is_name(it.as_bytes()))?;
     Some(if text.is_empty() { "." } else { text })
 }
 

@@ -24,12 +24,11 @@ mod outcome {
 impl Resolver {
     pub(super) fn add_server(self, server: SocketAddr) -> c_int {
         self.locked(|| {
-            let known = self.with(|it| {
-                let servers = &mut it.settings.config.servers;
+            let known = self.change(|it| {
+                let servers = &mut it.config.servers;
                 let known = servers.contains(&server);
                 if !known {
                     servers.push(server);
-                    it.changed = true;
                 }
                 known
             });
@@ -40,7 +39,6 @@ impl Resolver {
             if !self.with(|it| it.suspended) {
                 self.ask_held();
             }
-            self.wait();
             outcome::ADDED
         })
     }
@@ -130,21 +128,9 @@ pub(super) extern "C" fn evdns_base_clear_nameservers_and_suspend(
 ) -> c_int {
     let Some(resolver) = resolver else { return -1 };
     resolver.locked(|| {
-        let clients = resolver.with(|it| {
-            it.suspended = true;
-            it.changed = true;
-            it.settings.config.servers.clear();
-            let waiters = std::mem::take(&mut it.waiters);
-            for waiter in waiters.into_values() {
-                waiter.set_lookup(None);
-                it.held.push(waiter);
-            }
-            std::mem::take(&mut it.clients)
-        });
-        for asking in clients.into_values() {
-            asking.close();
-        }
-        resolver.wait();
+        resolver.with(|it| it.suspended = true);
+        // Whoever waits is held: there is no server.
+        resolver.change(|it| it.config.servers.clear());
     });
     0
 }

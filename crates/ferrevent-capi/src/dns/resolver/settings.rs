@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use ferrevent_dns::{Config, Families, Hosts};
 
-use super::Resolver;
+use super::{Resolver, now};
 use crate::dns::warn;
 use crate::util::address;
 
 pub(super) struct Settings {
     pub(super) config: Config,
-    pub(super) hosts: Hosts,
-    /// What the hosts were read from.
+    /// What hosts are read from.
     text: Vec<u8>,
     pub(super) sockets: Sockets,
 }
@@ -68,7 +67,6 @@ impl Default for Settings {
         config.max_waiting = usize::MAX / 2;
         Self {
             config,
-            hosts: Hosts::default(),
             text: Vec::new(),
             sockets: Sockets::default(),
         }
@@ -159,7 +157,6 @@ impl Settings {
     fn add_hosts(&mut self, text: &[u8]) {
         self.text.extend_from_slice(text);
         self.text.push(b'\n');
-        self.hosts = Hosts::parse(&self.text);
     }
 }
 
@@ -174,26 +171,33 @@ fn assign<T>(place: &mut T, value: Option<T>) -> bool {
 }
 
 impl Resolver {
-    /// Changes the settings for the questions that come, if that changes anything.
-    fn change<R>(self, change: impl FnOnce(&mut Settings) -> R) -> R {
+    /// Changes the settings, also for what is on its way.
+    pub(super) fn change<R>(self, change: impl FnOnce(&mut Settings) -> R) -> R {
         self.locked(|| {
-            self.with(|it| {
-                let before = (it.settings.config.clone(), it.settings.sockets);
-                let hosts = it.settings.text.len();
-                let result = change(&mut it.settings);
-                let same = it.settings.config == before.0
-                    && it.settings.sockets == before.1
-                    && it.settings.text.len() == hosts;
-                it.changed |= !same;
+            let result = self.with(|it| {
+                let (settings, client) = (&mut it.settings, &mut it.asking.client);
+                let (sockets, hosts) = (settings.sockets, settings.text.len());
+                let result = change(settings);
+                if settings.config != *client.config() {
+                    client.reconfigure(now(), settings.config.clone());
+                }
+                if settings.sockets != sockets {
+                    client.renew_sockets();
+                }
+                if settings.text.len() != hosts {
+                    client.set_hosts(Hosts::parse(&settings.text));
+                }
                 result
-            })
+            });
+            self.act();
+            result
         })
     }
 
     /// The addresses of a name that need no server, with the lock held.
     pub(super) fn known(self, name: &str, families: Families) -> Vec<IpAddr> {
         self.with(|it| {
-            let known = it.settings.hosts.addresses(name).iter().copied();
+            let known = it.asking.client.hosts().addresses(name).iter().copied();
             known.filter(|address| families.has(address)).collect()
         })
     }
@@ -311,10 +315,7 @@ unsafe fn read(file: *const c_char, longest: u64) -> Result<Vec<u8>, c_int> {
 #[unsafe(no_mangle)]
 extern "C" fn evdns_base_clear_host_addresses(resolver: Option<Resolver>) {
     if let Some(resolver) = resolver {
-        resolver.change(|it| {
-            it.text.clear();
-            it.hosts = Hosts::default();
-        });
+        resolver.change(|it| it.text.clear());
     }
 }
 

@@ -18,9 +18,9 @@ pub(super) struct Inner {
     /// Until it has an outcome.
     resolver: Option<Resolver>,
     question: Question,
-    /// Client and number.
-    lookup: Option<(u64, LookupId)>,
-    want: Want,
+    lookup: Option<LookupId>,
+    /// Until it is told.
+    want: Option<Want>,
     outcome: Option<Outcome>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     ShutDown,
 }
 
-/// One whose callback was not called.
+/// One whose callback has not returned.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Waiter(NonNull<Inner>);
@@ -42,7 +42,7 @@ impl Waiter {
             resolver: Some(resolver),
             question: lookup.question,
             lookup: None,
-            want: lookup.want,
+            want: Some(lookup.want),
             outcome: None,
         });
         let waiter = Self(made?);
@@ -64,15 +64,16 @@ impl Waiter {
         work(unsafe { &mut *self.0.as_ptr() })
     }
 
-    pub(super) fn question(self) -> Question {
-        self.with(|it| it.question.clone())
+    pub(super) fn question<'a>(self) -> &'a Question {
+        // SAFETY: it is there, and its question does not change.
+        unsafe { &(*self.0.as_ptr()).question }
     }
 
-    pub(super) fn lookup(self) -> Option<(u64, LookupId)> {
+    pub(super) fn lookup(self) -> Option<LookupId> {
         self.with(|it| it.lookup)
     }
 
-    pub(super) fn set_lookup(self, lookup: Option<(u64, LookupId)>) {
+    pub(super) fn set_lookup(self, lookup: Option<LookupId>) {
         self.with(|it| it.lookup = lookup);
     }
 
@@ -105,7 +106,7 @@ impl Waiter {
 
     /// The resolver ends.
     pub(super) fn end(self, tells: bool) {
-        if tells || self.with(|it| it.want.is_always_told()) {
+        if tells || self.with(|it| it.want.as_ref().is_some_and(Want::is_always_told)) {
             self.finish(Outcome::ShutDown);
         } else {
             self.displace();
@@ -124,9 +125,9 @@ unsafe extern "C" fn call(_: c_int, _: c_short, waiter: *mut c_void) {
     let Some(waiter) = NonNull::new(waiter.cast()).map(Waiter) else {
         return;
     };
-    let (want, outcome) = waiter.with(|it| (it.want.clone(), it.outcome.take()));
-    waiter.displace();
-    if let Some(outcome) = outcome {
+    if let (Some(want), Some(outcome)) = waiter.with(|it| (it.want.take(), it.outcome.take())) {
         want.tell(outcome);
     }
+    // Its own callback may cancel it, for nothing.
+    waiter.displace();
 }

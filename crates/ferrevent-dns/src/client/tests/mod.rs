@@ -1,7 +1,9 @@
 //! The client in simulated time, with servers that do as each test says.
 
 mod random;
+mod reported;
 mod servers;
+mod settings;
 mod ways;
 
 use std::net::{IpAddr, SocketAddr};

@@ -17,6 +17,8 @@ enum Step {
     Nonsense(usize, Vec<u8>),
     Refuse(usize),
     Exchange(usize, u8),
+    /// Has other servers, by their bits, and keeps sockets or not.
+    Reconfigure(u8, bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -36,6 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(a, b)| Step::Nonsense(a, b)),
         index.clone().prop_map(Step::Refuse),
         (index, 0..4_u8).prop_map(|(a, b)| Step::Exchange(a, b)),
+        (0..8_u8, any::<bool>()).prop_map(|(a, b)| Step::Reconfigure(a, b)),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -58,7 +61,7 @@ fn run(servers: u8, steps: Vec<Step>) {
     let mut config = config(servers);
     (config.max_inflight, config.max_waiting) = (4, 4);
     config.search = vec!["a.example".into()];
-    let mut world = World::new(config);
+    let mut world = World::new(config.clone());
     let mut ids = Vec::new();
     for step in steps {
         let pick = |len: usize, index: usize| (len > 0).then(|| index % len);
@@ -108,6 +111,12 @@ fn run(servers: u8, steps: Vec<Step>) {
                     world.client.lane_failed(world.now, lane, "refused");
                 }
             }
+            Step::Reconfigure(bits, keep) => {
+                let wanted = (0..3).filter(|bit| bits >> bit & 1 != 0);
+                config.servers = wanted.map(|bit| server(1 + bit)).collect();
+                config.keep_sockets = keep;
+                world.client.reconfigure(world.now, config.clone());
+            }
             Step::Exchange(index, how) => {
                 if let Some(index) = pick(world.exchanges.len(), index) {
                     let (exchange, _, message) = world.exchanges.remove(index);
@@ -125,10 +134,13 @@ fn run(servers: u8, steps: Vec<Step>) {
         world.collect();
         let client = &world.client;
         assert!(client.lookups.len() <= 8);
-        assert!(client.asks.len() <= 2 * 8 + usize::from(servers));
-        assert!(client.lanes.len() <= client.inflight + usize::from(servers));
-        assert!(client.timers.len() <= client.asks.len() + 8 + 2 * usize::from(servers));
+        assert!(client.asks.len() <= 2 * 8 + 3);
+        assert!(client.lanes.len() <= client.inflight + 3);
+        assert!(client.timers.len() <= client.asks.len() + 8 + 2 * 3);
     }
+    config.keep_sockets = false;
+    world.client.reconfigure(world.now, config);
+    world.collect();
     // Nobody answers any more.
     world.pass(Duration::from_secs(1_000));
     let mut ended: Vec<_> = world.done.iter().map(|(id, _)| *id).collect();
