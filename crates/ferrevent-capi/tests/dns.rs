@@ -80,6 +80,64 @@ fn what_libevent_does_otherwise() {
     }
 }
 
+#[test]
+fn what_has_harmed_others_harms_nobody() {
+    let said = ours("dns_reported", "");
+    assert_eq!(said, ours("dns_reported", "threads"));
+    let wanted = "\
+== names that end nowhere
+  a label beyond the end: 0, 1 found
+  no byte of a label: 0, 1 found
+  a label to the end: 0, 1 found
+  in a circle: 0, 1 found
+  to itself: 0, 1 found
+  half a pointer: 0, 1 found
+  beyond the end: 0, 1 found
+  an unknown kind of label: 0, 1 found
+  data beyond the end: 0, 1 found
+  data too short: 0, 1 found
+  an alias beyond the end: 0, 1 found
+  an alias of itself: 0, 1 found
+  many announced: 0, 1 found
+== empty names
+  : 3, 0 found
+  : -2, list 0
+  .: 3, 0 found
+  .: -2, list 0
+  ..: cannot be asked for
+  ..: -2, list 0
+  .a: cannot be asked for
+  .a: -2, list 0
+  a..: cannot be asked for
+  a..: -2, list 0
+== names at the end of an answer
+  longest 512, wrong 0
+== the case of letters
+  varied: 0, 1 found
+  as they are: 0, 1 found
+  varied: 0, 1 found
+  as they are: 0, 1 found
+== several answers by TCP
+  code 0: 0, 1 found
+  code 5: 5, 0 found
+  code 4: 4, 0 found
+  code 2: 2, 0 found
+  code 1: 1, 0 found
+== callbacks that cancel
+  not answered: all 1
+  answered: all 1
+  refused: all 1
+  by TCP: all 1
+  one at a time: all 1
+  not answered: all 1
+  answered: all 1
+  refused: all 1
+  by TCP: all 1
+  one at a time: all 1
+";
+    assert_eq!(said, wanted);
+}
+
 fn ours(name: &str, mode: &str) -> String {
     let output = on(Library::Ours, compile(name)).arg(mode).output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -18,6 +18,16 @@ pub(super) const ALL: &[Program] = &[
     ("bufferevent", &["threads"]),
     ("bufferevents", &["7", "20000"]),
     ("compat", &[]),
+    ("dns_client", &[SCRATCH]),
+    ("dns_client", &[SCRATCH, "threads"]),
+    ("dns_client", &["noise"]),
+    ("dns_client", &["crowd"]),
+    ("dns_reported", &[]),
+    ("dns_reported", &["threads"]),
+    ("dns_server", &[]),
+    ("dns_server", &["threads"]),
+    ("dns_server", &["noise"]),
+    ("dns_server", &["ours"]),
     ("events", &[]),
     ("listener", &["threads"]),
     ("series", &["7", "20000"]),
@@ -29,8 +39,15 @@ pub(super) const ALL: &[Program] = &[
     ("util", &[]),
 ];
 
+/// Where a program may put files.
+const SCRATCH: &str = "target/sanitize";
+
 /// Those with threads.
 pub(super) const OF_THREADS: &[Program] = &[
+    ("dns_client", &[SCRATCH, "threads"]),
+    ("dns_client", &["crowd"]),
+    ("dns_reported", &["threads"]),
+    ("dns_server", &["threads"]),
     ("sharing", &[]),
     ("threads", &[]),
     ("bufferevent", &["threads"]),

@@ -1,43 +1,18 @@
 /* The resolver, with a server of this program to ask, or another. */
-#include "check.h"
+#include "dns.h"
 
-#include <arpa/inet.h>
 #include <event2/bufferevent.h>
-#include <event2/dns.h>
 #include <event2/dns_compat.h>
-#include <event2/dns_struct.h>
 #include <event2/event_compat.h>
 #include <event2/listener.h>
 #include <event2/thread.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
-static struct event_base *base;
 static struct evdns_base *dns;
 static struct evdns_server_port *port;
 static struct evdns_server_request *silent[64];
 static int nsilent, open_questions, shows_questions;
 static char server_text[64];
-
-static int bound(struct sockaddr_in *sin)
-{
-	socklen_t length = sizeof *sin;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	memset(sin, 0, sizeof *sin);
-	sin->sin_family = AF_INET;
-	sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || bind(fd, (struct sockaddr *)sin, sizeof *sin) < 0)
-		abort();
-	if (getsockname(fd, (struct sockaddr *)sin, &length) < 0)
-		abort();
-	return fd;
-}
-
-static int is(struct evdns_server_request *req, const char *name)
-{
-	return evutil_ascii_strcasecmp(req->questions[0]->name, name) == 0;
-}
 
 static void on_request(struct evdns_server_request *req, void *arg)
 {
@@ -109,12 +84,6 @@ static void run(void)
 	while (open_questions > 0)
 		event_base_loop(base, EVLOOP_ONCE);
 	event_free(guard);
-}
-
-static void turns(int n)
-{
-	while (n-- > 0)
-		event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
 static void on_answer(int result, char type, int count, int ttl, void *addresses, void *arg)
@@ -490,6 +459,15 @@ static void address_info(const char *folder)
 	run();
 	info("alias.test", "80", AF_INET, SOCK_STREAM, EVUTIL_AI_CANONNAME);
 	run();
+	/* The families of this host's own addresses. */
+	shows_questions = 1;
+	info("six.test", "80", AF_INET6, SOCK_STREAM, EVUTIL_AI_ADDRCONFIG);
+	run();
+	info("one.test", "80", AF_INET, SOCK_STREAM, EVUTIL_AI_ADDRCONFIG);
+	run();
+	shows_questions = 0;
+	info("both.test", "80", AF_UNSPEC, SOCK_STREAM, EVUTIL_AI_ADDRCONFIG);
+	run();
 	info("nowhere.test", "80", AF_INET, SOCK_STREAM, 0);
 	run();
 	evdns_getaddrinfo_cancel(info("silent.test", "80", AF_INET, SOCK_STREAM, 0));
@@ -633,14 +611,6 @@ static void ask_server(const char *server, char **names, int count)
 		run();
 	}
 	evdns_base_free(dns, 0);
-}
-
-static unsigned long seed = 4711;
-
-static unsigned chance(unsigned n)
-{
-	seed = seed * 6364136223846793005UL + 1442695040888963407UL;
-	return (seed >> 33) % n;
 }
 
 /* Answers with damaged messages first, and then as it should. */

@@ -1,17 +1,6 @@
 /* A server of some names, for dig(1) and dnspython: it prints its port, and
  * runs until it is ended. */
-#include "check.h"
-
-#include <arpa/inet.h>
-#include <event2/dns.h>
-#include <event2/dns_struct.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-static int is(struct evdns_server_request *req, const char *name)
-{
-	return evutil_ascii_strcasecmp(req->questions[0]->name, name) == 0;
-}
+#include "dns.h"
 
 static void on_request(struct evdns_server_request *req, void *arg)
 {
@@ -63,15 +52,9 @@ static void on_request(struct evdns_server_request *req, void *arg)
 
 int main(void)
 {
-	struct event_base *base = event_base_new();
 	struct sockaddr_in sin;
-	socklen_t length = sizeof sin;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	memset(&sin, 0, sizeof sin);
-	sin.sin_family = AF_INET;
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(fd, (struct sockaddr *)&sin, sizeof sin) < 0 || getsockname(fd, (struct sockaddr *)&sin, &length) < 0)
-		abort();
+	int fd = bound(&sin);
+	base = event_base_new();
 	if (!evdns_add_server_port_with_base(base, fd, 0, on_request, NULL))
 		abort();
 	SAY("%d\n", ntohs(sin.sin_port));

@@ -1,18 +1,12 @@
 /* The server side of DNS, asked by a socket of this program. */
-#include "check.h"
+#include "dns.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <event2/dns.h>
 #include <event2/dns_compat.h>
-#include <event2/dns_struct.h>
 #include <event2/event_compat.h>
 #include <event2/thread.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
-static struct event_base *base;
 static int client, server, called;
 static struct evdns_server_port *port;
 static struct evdns_server_request *held[64];
@@ -21,32 +15,12 @@ static int nheld;
 typedef void (*answer_fn)(struct evdns_server_request *);
 static answer_fn answer;
 
-static void turns(int n)
-{
-	while (n-- > 0)
-		event_base_loop(base, EVLOOP_NONBLOCK);
-}
-
 static void on_request(struct evdns_server_request *req, void *arg)
 {
 	called++;
 	if (arg != &port)
 		abort();
 	answer(req);
-}
-
-static int bound(struct sockaddr_in *sin)
-{
-	socklen_t length = sizeof *sin;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	memset(sin, 0, sizeof *sin);
-	sin->sin_family = AF_INET;
-	sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || bind(fd, (struct sockaddr *)sin, sizeof *sin) < 0)
-		abort();
-	if (getsockname(fd, (struct sockaddr *)sin, &length) < 0)
-		abort();
-	return fd;
 }
 
 static void open_port(void)
@@ -65,38 +39,6 @@ static void close_port(void)
 {
 	evdns_close_server_port(port);
 	close(client);
-}
-
-static int put_name(unsigned char *to, const char *name)
-{
-	int n = 0;
-	while (*name) {
-		int length = (int)strcspn(name, ".");
-		to[n++] = (unsigned char)length;
-		memcpy(to + n, name, length);
-		n += length;
-		name += length;
-		if (*name == '.')
-			name++;
-	}
-	to[n++] = 0;
-	return n;
-}
-
-/* A question of these flags: names with types, and the class of the internet. */
-static int question(unsigned char *to, int flags, const char *const *names, const int *types, int count)
-{
-	unsigned char head[12] = {0x12, 0x34, flags >> 8, flags & 255, 0, count};
-	int n = 12, i;
-	memcpy(to, head, 12);
-	for (i = 0; i < count; i++) {
-		n += put_name(to + n, names[i]);
-		to[n++] = types[i] >> 8;
-		to[n++] = types[i] & 255;
-		to[n++] = 0;
-		to[n++] = 1;
-	}
-	return n;
 }
 
 static void show_answers(void)
@@ -396,7 +338,6 @@ static void noise(void)
 {
 	unsigned char message[64], changed[64];
 	const char *name = "some.name.test";
-	unsigned long seed = 4711;
 	int type = 1, i, place;
 	int length = question(message, 0x0100, &name, &type, 1);
 	open_port();
@@ -408,11 +349,9 @@ static void noise(void)
 	answer = drop_quietly;
 	for (i = 0; i < 20000; i++) {
 		memcpy(changed, message, length);
-		for (place = 0; place < 3; place++) {
-			seed = seed * 6364136223846793005UL + 1442695040888963407UL;
-			changed[2 + (seed >> 33) % (length - 2)] = seed >> 50;
-		}
-		ask_bytes(changed, (seed >> 20) % (length + 1));
+		for (place = 0; place < 3; place++)
+			changed[2 + chance(length - 2)] = chance(256);
+		ask_bytes(changed, chance(length + 1));
 		turns(1);
 		while (recv(client, changed, sizeof changed, MSG_DONTWAIT) >= 0)
 			;
