@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz [TARGET] [--seconds N]`: libFuzzer on the targets of
-//! `fuzz/`. It begins with the corpus that is kept there, and puts what it
+//! `cargo xtask fuzz [TARGET] [--seconds N | --runs N]`: libFuzzer on the targets
+//! of `fuzz/`. It begins with the corpus that is kept there, and puts what it
 //! finds into `target/fuzz`. `cargo fuzz` works on the same folder.
 
 use std::fs;
@@ -7,7 +7,22 @@ use std::process::Command;
 
 use crate::{cargo, packages};
 
-const TARGETS: [&str; 6] = ["buffer", "stream", "timer", "text", "compress", "dns"];
+const TARGETS: [&str; 9] = [
+    "buffer",
+    "stream",
+    "timer",
+    "text",
+    "compress",
+    "dns",
+    "dns_server",
+    "hosts",
+    "resolv_conf",
+];
+
+/// What reads DNS messages, hosts and resolv.conf. A full run gives each so many
+/// inputs, rather than a time: ten million in all.
+const PARSERS: [&str; 4] = ["dns", "dns_server", "hosts", "resolv_conf"];
+const PARSER_RUNS: u64 = 2_500_000;
 
 const PACKAGES: &[packages::Wanted] = &[("command -v c++", "g++")];
 
@@ -21,31 +36,49 @@ const FLAGS: &str = "-Zsanitizer=address -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Ccodegen-units=1 --cfg fuzzing";
 
-const USAGE: &str = "usage: cargo xtask fuzz [buffer|stream|timer|text|compress|dns] [--seconds N]";
+/// When there has been enough of it.
+#[derive(Clone, Copy)]
+enum Until {
+    Seconds(u32),
+    Runs(u64),
+}
 
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    let (mut seconds, mut chosen) = (60, None);
+    let usage = || {
+        let targets = TARGETS.join("|");
+        format!("usage: cargo xtask fuzz [{targets}] [--seconds N | --runs N]")
+    };
+    let (mut until, mut chosen) = (Until::Seconds(60), None);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         if arg == "--seconds" {
-            seconds = args.next().and_then(|it| it.parse().ok()).ok_or(USAGE)?;
+            let seconds = args.next().and_then(|it| it.parse().ok());
+            until = Until::Seconds(seconds.ok_or_else(usage)?);
+        } else if arg == "--runs" {
+            let runs = args.next().and_then(|it| it.parse().ok());
+            until = Until::Runs(runs.ok_or_else(usage)?);
         } else {
-            chosen = Some(*TARGETS.iter().find(|it| *it == arg).ok_or(USAGE)?);
+            chosen = Some(*TARGETS.iter().find(|it| *it == arg).ok_or_else(usage)?);
         }
     }
+    build()?;
     match chosen {
-        None => every_target(seconds),
-        Some(target) => {
-            build()?;
-            fuzz(target, seconds)
-        }
+        None => TARGETS.iter().try_for_each(|target| fuzz(target, until)),
+        Some(target) => fuzz(target, until),
     }
 }
 
-/// Every target for so many seconds.
+/// Every target for so many seconds, or for its inputs.
 pub(crate) fn every_target(seconds: u32) -> Result<(), String> {
     build()?;
-    TARGETS.iter().try_for_each(|target| fuzz(target, seconds))
+    TARGETS.iter().try_for_each(|target| {
+        let until = if PARSERS.contains(target) {
+            Until::Runs(PARSER_RUNS)
+        } else {
+            Until::Seconds(seconds)
+        };
+        fuzz(target, until)
+    })
 }
 
 fn build() -> Result<(), String> {
@@ -68,8 +101,17 @@ fn build() -> Result<(), String> {
     )
 }
 
-fn fuzz(target: &str, seconds: u32) -> Result<(), String> {
-    eprintln!("== fuzzing {target} for {seconds} s");
+fn fuzz(target: &str, until: Until) -> Result<(), String> {
+    let limit = match until {
+        Until::Seconds(seconds) => {
+            eprintln!("== fuzzing {target} for {seconds} s");
+            format!("-max_total_time={seconds}")
+        }
+        Until::Runs(runs) => {
+            eprintln!("== fuzzing {target} with {runs} inputs");
+            format!("-runs={runs}")
+        }
+    };
     let found = format!("{FOLDER}/corpus/{target}");
     fs::create_dir_all(&found).map_err(|error| format!("{found}: {error}"))?;
     let artifacts = format!("{FOLDER}/artifacts/{target}-");
@@ -78,7 +120,7 @@ fn fuzz(target: &str, seconds: u32) -> Result<(), String> {
     let program = format!("{FOLDER}/{}/release/{target}", cargo::host()?);
     let status = Command::new(&program)
         .args([&found, &format!("fuzz/corpus/{target}")])
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(limit)
         .args(["-max_len=2048", "-len_control=20", "-timeout=60"])
         .args(["-rss_limit_mb=3000", "-print_final_stats=1", "-verbosity=0"])
         .arg(format!("-artifact_prefix={artifacts}"))

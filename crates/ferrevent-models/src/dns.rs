@@ -9,45 +9,24 @@ use ferrevent_dns::{
     Action, Client, Config, ExchangeId, Families, Hosts, LaneId, LookupId, Question,
 };
 
-/// Reads bytes as resolv.conf and hosts, or as what servers answer. Whatever
-/// they are, limits are kept, and every lookup comes to one end.
+/// Reads bytes as what is asked, what servers answer and what else happens.
+/// Whatever they are, limits are kept, and every lookup comes to one end.
 ///
 /// ```
-/// ferrevent_models::dns::run(b"\x00nameserver 192.0.2.1\n");
-/// ferrevent_models::dns::run(b"\x01\x00\x00\x10any answer at all");
+/// ferrevent_models::dns::run(b"\x00\x00\x10any answer at all");
 /// ```
 ///
 /// # Panics
 /// If that is not so.
 pub fn run(data: &[u8]) {
-    match data.split_first() {
-        Some((kind, text)) if kind % 2 == 0 => files(text),
-        Some((_, rest)) => Talk::new(rest).run(),
-        None => {}
-    }
+    Talk::new(data).run();
 }
 
-fn files(text: &[u8]) {
-    let mut config = Config::parse(text);
-    assert!((1..=16).contains(&config.servers.len()));
-    assert!(config.search.len() <= 32 && config.ndots <= 15);
-    assert!(!config.timeout.is_zero() && config.attempts > 0);
-    // All that may be asked for takes its time.
-    config.attempts = config.attempts.min(2);
-    let hosts = Hosts::parse(text);
-    for word in String::from_utf8_lossy(text)
-        .split_ascii_whitespace()
-        .take(20)
-    {
-        let found = hosts.addresses(word);
-        let again = hosts.addresses(&word.to_ascii_uppercase());
-        assert_eq!(found, again);
-        assert!(found.iter().all(|it| hosts.name(*it).is_some()));
-        // Any text may be asked for, with any settings.
-        let mut talk = Talk::with(config.clone(), hosts.clone(), &[]);
-        talk.ask(&Question::addresses(word, Families::BOTH));
-        talk.end();
-    }
+/// Asks for a name, with any settings, and nobody answers.
+pub(crate) fn ask_in_vain(config: Config, hosts: Hosts, name: &str) {
+    let mut talk = Talk::with(config, hosts, &[]);
+    talk.ask(&Question::addresses(name, Families::BOTH));
+    talk.end();
 }
 
 /// A client, and what came of it.
@@ -110,6 +89,13 @@ impl<'a> Talk<'a> {
                     let millis = u64::from(take(&mut self.data)) * 50;
                     self.now += Duration::from_millis(millis);
                     self.client.timed_out(self.now);
+                }
+                3 if step & 128 != 0 => {
+                    let wanted = (1..4).filter(|bit| step >> (3 + bit) & 1 != 0);
+                    let servers = wanted.map(|last| ([192, 0, 2, last], 53).into());
+                    let mut config = Config::with_servers(servers);
+                    config.keep_sockets = step & 8 != 0;
+                    self.client.reconfigure(self.now, config);
                 }
                 3 => {
                     if let Some((lane, ..)) = pick(&self.sent, step) {

@@ -13,6 +13,9 @@ pub mod buffer;
 mod choices;
 pub mod compress;
 pub mod dns;
+pub mod dns_server;
+pub mod hosts;
+pub mod resolv_conf;
 pub mod stream;
 pub mod text;
 pub mod timer;
@@ -30,4 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("text", text::run),
     ("compress", compress::run),
     ("dns", dns::run),
+    ("dns_server", dns_server::run),
+    ("hosts", hosts::run),
+    ("resolv_conf", resolv_conf::run),
 ];
