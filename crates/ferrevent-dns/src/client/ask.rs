@@ -137,7 +137,7 @@ impl Client {
 
     pub(super) fn add_ask(&mut self, ask: Ask) -> AskId {
         let id = AskId(self.new_id());
-        self.asks.insert(id, ask);
+        self.asks.insert(id, Box::new(ask));
         id
     }
 
@@ -371,7 +371,7 @@ impl Client {
 
     /// It is over.
     fn finish(&mut self, now: Tick, id: AskId, outcome: Result<Found, Failure>) {
-        let Some(ask) = self.asks.remove(&id) else {
+        let Some(ask) = self.asks.remove(&id).map(|it| *it) else {
             return;
         };
         self.inflight -= 1;

@@ -86,7 +86,7 @@ impl Client {
             server: None,
             skew: None,
         };
-        self.lookups.insert(id, lookup);
+        self.lookups.insert(id, Box::new(lookup));
         match refusal {
             Some(failure) => self.end(id, Err(failure)),
             None => {
@@ -205,7 +205,7 @@ impl Client {
 
     /// Tells what came of it.
     pub(super) fn end(&mut self, id: LookupId, outcome: Result<(), Failure>) {
-        let Some(lookup) = self.lookups.remove(&id) else {
+        let Some(lookup) = self.lookups.remove(&id).map(|it| *it) else {
             return;
         };
         if let Some(until) = lookup.skew {

@@ -52,8 +52,9 @@ pub struct Client {
     servers: Vec<Server>,
     /// Where the next question begins, when they are asked in turn.
     turn: usize,
-    lookups: BTreeMap<LookupId, Lookup>,
-    asks: BTreeMap<AskId, Ask>,
+    /// Boxed, as those below: a map moves what it holds.
+    lookups: BTreeMap<LookupId, Box<Lookup>>,
+    asks: BTreeMap<AskId, Box<Ask>>,
     /// Those that wait for a place.
     waiting: VecDeque<AskId>,
     inflight: usize,
