@@ -22,6 +22,7 @@ enum Action {
     Move(u8, u8),
     Release(u8),
     Owe(u8, u16),
+    Charge(u8, i16),
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
@@ -36,6 +37,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         3 => (any::<u8>(), any::<u8>()).prop_map(|(n, p)| Action::Move(n, p)),
         1 => any::<u8>().prop_map(Action::Release),
         1 => (any::<u8>(), any::<u16>()).prop_map(|(n, bytes)| Action::Owe(n, bytes)),
+        2 => (any::<u8>(), any::<i16>()).prop_map(|(n, bytes)| Action::Charge(n, bytes)),
     ];
     prop::collection::vec(action, 1..150)
 }
@@ -73,9 +75,16 @@ impl Purse {
 
     fn add(&mut self, bytes: i128, now: Tick) {
         let most = i128::from(self.limit.burst()) * 1_000_000;
-        self.level += i128::from(now.0 - self.at.0) * i128::from(self.limit.rate());
-        self.level = (self.level.min(most) + bytes * 1_000_000).min(most);
+        let refill = i128::from(now.0 - self.at.0) * i128::from(self.limit.rate());
+        // What was put in beyond the burst is there until it is taken.
+        self.level = (self.level + refill).min(most.max(self.level)) + bytes * 1_000_000;
         self.at = now;
+    }
+
+    fn set(&mut self, limit: RateLimit, now: Tick) {
+        self.add(0, now);
+        self.limit = limit;
+        self.level = self.level.min(i128::from(limit.burst()) * 1_000_000);
     }
 }
 
@@ -151,9 +160,7 @@ impl World {
                 self.tree.set_limits(node, limits, reset, self.now).unwrap();
                 match (self.purses.get_mut(&node), limits.read) {
                     (Some(purse), Some(limit)) if !reset => {
-                        purse.add(0, self.now);
-                        purse.limit = limit;
-                        purse.add(0, self.now);
+                        purse.set(limit, self.now);
                     }
                     (_, Some(limit)) => {
                         self.purses.insert(node, Purse::full(limit, self.now));
@@ -193,6 +200,16 @@ impl World {
                         self.tree
                             .add_member(member, None, limits, Share::default(), self.now);
                     self.members[member] = new.unwrap();
+                }
+            }
+            Action::Charge(number, bytes) => {
+                let Some(node) = self.node(number) else {
+                    return;
+                };
+                let outcome = self.tree.charge(node, READ, bytes.into(), self.now);
+                assert_eq!(outcome, Ok(()));
+                if let Some(purse) = self.purses.get_mut(&node) {
+                    purse.add(-i128::from(bytes), self.now);
                 }
             }
             Action::Owe(number, bytes) => {

@@ -15,6 +15,8 @@ pub enum LimitError {
     ZeroRate,
     /// A burst of no bytes: nothing would ever move.
     ZeroBurst,
+    /// A rate for a period of less than a microsecond.
+    ZeroPeriod,
     /// A rate above [`RateLimit::MAX`].
     RateTooHigh(u64),
     /// A burst above [`RateLimit::MAX`].
@@ -40,6 +42,9 @@ impl fmt::Display for LimitError {
             ),
             LimitError::ZeroBurst => {
                 f.write_str("a burst of zero would let nothing move: give at least one byte")
+            }
+            LimitError::ZeroPeriod => {
+                f.write_str("a rate for no time: give a period of at least one microsecond")
             }
             LimitError::RateTooHigh(rate) => {
                 write!(f, "a rate of {rate} bytes a second is above {max}")

@@ -12,6 +12,10 @@ const STEPS: u128 = 1 << 32;
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) bucket: Option<Bucket>,
+    /// Somebody has left something in the bucket: one member alone has that,
+    /// be it ever so little. What has come in since it was empty is left to
+    /// gather.
+    pub(super) spares: bool,
     pub(super) place: Place,
     /// What it has had of its group, by its weight: the least goes first.
     pub(super) tag: u128,
@@ -51,6 +55,14 @@ struct Class {
 }
 
 impl Lane {
+    pub(super) fn new(bucket: Option<Bucket>) -> Self {
+        Self {
+            bucket,
+            spares: true,
+            ..Self::default()
+        }
+    }
+
     /// Puts a child into the queue.
     pub(super) fn admit(&mut self, child: u32, tag: &mut u128, share: Share) {
         let class = self.class(share.priority);

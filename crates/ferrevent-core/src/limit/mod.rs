@@ -13,6 +13,7 @@
 //! either: the time is an argument, and the refill is exact, in whole
 //! millionths of a byte for a microsecond.
 
+mod account;
 mod bucket;
 mod error;
 mod lane;

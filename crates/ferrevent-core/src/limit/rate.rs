@@ -1,5 +1,7 @@
 //! What a limit is.
 
+use std::time::Duration;
+
 use super::LimitError;
 
 /// How fast: bytes a second, and how many at once after a time of silence.
@@ -12,9 +14,15 @@ use super::LimitError;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
+    /// So many bytes in so many microseconds.
     rate: u64,
+    per: u64,
     burst: u64,
 }
+
+const SECOND: u64 = 1_000_000;
+/// Half of one in so many is nothing.
+const EXACT: u128 = 1_000_000;
 
 impl RateLimit {
     /// The highest rate and burst, in bytes (a second): 9.2 terabytes.
@@ -47,8 +55,66 @@ impl RateLimit {
         let tenth = bytes_per_second / 10;
         Ok(Self {
             rate: bytes_per_second,
+            per: SECOND,
             burst: if tenth == 0 { 1 } else { tenth },
         })
+    }
+
+    /// So many bytes in every period of time, and this burst: for what is
+    /// less than a byte a second, or no whole number of them. More than
+    /// `i64::MAX` bytes count as that.
+    ///
+    /// A bucket can count a burst of 9.2 terabytes times seconds of the period.
+    /// For more the period is shortened, as long as that changes the rate by
+    /// less than a millionth; otherwise the burst is what can be counted.
+    ///
+    /// # Errors
+    /// [`LimitError::ZeroRate`], [`LimitError::ZeroBurst`], and
+    /// [`LimitError::ZeroPeriod`] for less than a microsecond.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ferrevent_core::limit::{LimitError, RateLimit};
+    /// let limit = RateLimit::over(10, Duration::from_secs(60), 100)?;
+    /// assert_eq!(limit.bytes_in(Duration::from_secs(90)), 15);
+    /// assert_eq!(RateLimit::over(1, Duration::ZERO, 1), Err(LimitError::ZeroPeriod));
+    /// # Ok::<(), LimitError>(())
+    /// ```
+    pub const fn over(bytes: u64, period: Duration, burst: u64) -> Result<Self, LimitError> {
+        if bytes == 0 {
+            return Err(LimitError::ZeroRate);
+        }
+        if burst == 0 {
+            return Err(LimitError::ZeroBurst);
+        }
+        let micros = at_most_max(period.as_micros());
+        if micros == 0 {
+            return Err(LimitError::ZeroPeriod);
+        }
+        let (rate, burst) = (at_most_max(bytes as u128), at_most_max(burst as u128));
+        Ok(Self::counted(rate, micros, burst))
+    }
+
+    /// The burst has to fit into a bucket, which counts in parts of a byte: as
+    /// many as the period has microseconds.
+    const fn counted(rate: u64, per: u64, burst: u64) -> Self {
+        let most = i64::MAX as u64 / burst;
+        if per <= most {
+            return Self { rate, per, burst };
+        }
+        let part = (rate as u128 * most as u128 + per as u128 / 2) / per as u128;
+        if part >= EXACT {
+            return Self {
+                rate: at_most_max(part),
+                per: most,
+                burst,
+            };
+        }
+        Self {
+            rate,
+            per,
+            burst: i64::MAX as u64 / per,
+        }
     }
 
     /// The same rate with another burst: the most bytes that move at once.
@@ -73,13 +139,10 @@ impl RateLimit {
         if bytes > Self::MAX {
             return Err(LimitError::BurstTooHigh(bytes));
         }
-        Ok(Self {
-            rate: self.rate,
-            burst: bytes,
-        })
+        Ok(Self::counted(self.rate, self.per, bytes))
     }
 
-    /// Bytes a second.
+    /// Bytes a second, rounded down.
     ///
     /// ```
     /// # use ferrevent_core::limit::RateLimit;
@@ -87,7 +150,40 @@ impl RateLimit {
     /// # Ok::<(), ferrevent_core::limit::LimitError>(())
     /// ```
     pub const fn rate(&self) -> u64 {
+        self.bytes_in_micros(SECOND)
+    }
+
+    /// The bytes that it brings in so much time, rounded down.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrevent_core::limit::RateLimit;
+    /// assert_eq!(RateLimit::new(1500)?.bytes_in(Duration::from_millis(1)), 1);
+    /// # Ok::<(), ferrevent_core::limit::LimitError>(())
+    /// ```
+    pub const fn bytes_in(&self, time: Duration) -> u64 {
+        self.bytes_in_micros(at_most_max(time.as_micros()))
+    }
+
+    pub(super) const fn bytes_in_micros(&self, micros: u64) -> u64 {
+        if micros == self.per {
+            return self.rate;
+        }
+        let bytes = self.rate as u128 * micros as u128 / self.per as u128;
+        if bytes > u64::MAX as u128 {
+            return u64::MAX;
+        }
+        bytes as u64
+    }
+
+    /// Parts of a byte that come in a microsecond; a byte has as many as
+    /// [`parts_of_byte`](Self::parts_of_byte) says.
+    pub(super) const fn parts_in_micro(&self) -> u64 {
         self.rate
+    }
+
+    pub(super) const fn parts_of_byte(&self) -> i64 {
+        self.per as i64
     }
 
     /// The most bytes at once.
@@ -100,6 +196,13 @@ impl RateLimit {
     pub const fn burst(&self) -> u64 {
         self.burst
     }
+}
+
+const fn at_most_max(number: u128) -> u64 {
+    if number > i64::MAX as u128 {
+        return i64::MAX as u64;
+    }
+    number as u64
 }
 
 /// The limits of a stream or a group, for each direction its own or none.

@@ -18,8 +18,9 @@ const REST: u64 = 25_000;
 /// that; also the rest of a bucket that one member alone waits for. In
 /// microseconds.
 const ROUND: u64 = 50_000;
-/// The shortest turn, in bytes, of members who want more.
-const TURN: u64 = 1024;
+/// The shortest turn, in bytes, of members who want more, unless somebody
+/// says otherwise.
+pub(super) const TURN: u64 = 1024;
 
 /// What members do.
 impl<T: Copy> Tree<T> {
@@ -308,7 +309,7 @@ impl<T: Copy> Tree<T> {
         }
     }
 
-    fn serve(&mut self, direction: Direction, now: Tick) {
+    pub(super) fn serve(&mut self, direction: Direction, now: Tick) {
         while let Some(root) = self.roots[direction as usize].last().copied() {
             let mut path = std::mem::take(&mut self.path);
             self.serve_first(root, direction, now, &mut path);
@@ -336,24 +337,26 @@ impl<T: Copy> Tree<T> {
         let alone = self.lane(root, direction).busy <= 1;
         let mut most = u64::MAX;
         for index in path.iter().copied() {
-            let Some(bucket) = &mut self.lane_mut(index, direction).bucket else {
+            let shortest = self.shortest_turn(index);
+            let lane = self.lane_mut(index, direction);
+            let Some(bucket) = &mut lane.bucket else {
                 continue;
             };
             bucket.refill(now);
             let held = bucket.bytes();
             let least = if alone {
-                turn.min(in_time(bucket.limit().rate(), REST).max(TURN))
+                turn.min(bucket.limit().bytes_in_micros(REST).max(shortest))
             } else {
                 turn
             };
-            if held < least {
+            if held < least && !(alone && lane.spares && held > 0) {
                 self.sleep(index, direction, turn, alone);
                 return;
             }
             most = most.min(held);
         }
         let wants = self.lane(member, direction).wants;
-        let granted = if alone { most.min(wants) } else { turn };
+        let granted = most.min(if alone { wants } else { turn });
         self.grant(member, direction, granted);
     }
 
@@ -366,8 +369,9 @@ impl<T: Copy> Tree<T> {
                 continue;
             };
             let limit = bucket.limit();
-            let even = in_time(limit.rate(), ROUND) / u64::from(lane.busy.max(1));
-            turn = turn.min(even.max(TURN)).min(self.enough(index, limit));
+            let even = limit.bytes_in_micros(ROUND) / u64::from(lane.busy.max(1));
+            let even = even.max(self.shortest_turn(index));
+            turn = turn.min(even).min(self.enough(index, limit));
         }
         turn.max(1)
     }
@@ -377,8 +381,10 @@ impl<T: Copy> Tree<T> {
         let mut next = Some(member);
         while let Some(index) = next {
             next = self.nodes[index as usize].parent;
-            if let Some(bucket) = &mut self.lane_mut(index, direction).bucket {
+            let lane = self.lane_mut(index, direction);
+            if let Some(bucket) = &mut lane.bucket {
                 bucket.take(bytes);
+                lane.spares = bucket.bytes() > 0;
             }
             self.move_tag(index, direction, |tag, by| tag + by, bytes);
         }
@@ -413,7 +419,7 @@ impl<T: Copy> Tree<T> {
             return;
         };
         let limit = bucket.limit();
-        let rest = in_time(limit.rate(), if alone { ROUND } else { REST });
+        let rest = limit.bytes_in_micros(if alone { ROUND } else { REST });
         let rest = rest.min(self.enough(index, limit));
         let bytes = turn.max(rest);
         let until = bucket.holds_at(bytes);
@@ -456,6 +462,7 @@ impl<T: Copy> Tree<T> {
             };
             bucket.refill(now);
             bucket.give_back(bytes);
+            lane.spares = true;
             if let Place::Asleep { until, bytes } = lane.place {
                 let sooner = bucket.holds_at(bytes);
                 lane.place = Place::Asleep {
@@ -468,10 +475,4 @@ impl<T: Copy> Tree<T> {
             }
         }
     }
-}
-
-/// What a rate brings in so many microseconds.
-fn in_time(rate: u64, micros: u64) -> u64 {
-    let bytes = u128::from(rate) * u128::from(micros) / 1_000_000;
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

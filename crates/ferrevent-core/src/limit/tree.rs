@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::lane::{Lane, Place};
+use super::schedule::TURN;
 use super::{Bucket, Direction, LimitError, RateLimit, RateLimits, Share};
 use crate::timer::Tick;
 
@@ -66,6 +67,8 @@ pub(super) struct Node<T> {
     /// None: a group, or nothing.
     payload: Option<T>,
     pub(super) share: Share,
+    /// The shortest turn of those in it who want more, in bytes.
+    shortest_turn: u64,
     children: u32,
     held: bool,
     used: bool,
@@ -172,6 +175,7 @@ impl<T: Copy> Tree<T> {
                     parent: None,
                     payload: None,
                     share,
+                    shortest_turn: TURN,
                     children: 0,
                     held: false,
                     used: false,
@@ -186,13 +190,14 @@ impl<T: Copy> Tree<T> {
         node.parent = parent;
         node.payload = payload;
         node.share = share;
+        node.shortest_turn = TURN;
         node.children = 0;
         node.held = true;
         node.used = true;
         for direction in Direction::BOTH {
             let limit = limits.of(direction);
-            node.lanes[direction as usize] = Lane::default();
-            node.lanes[direction as usize].bucket = limit.map(|limit| Bucket::full(limit, now));
+            let bucket = limit.map(|limit| Bucket::full(limit, now));
+            node.lanes[direction as usize] = Lane::new(bucket);
         }
         let generation = node.generation;
         if let Some(parent) = parent {
@@ -308,8 +313,10 @@ impl<T: Copy> Tree<T> {
         let index = self.index(id).ok_or(LimitError::Gone)?;
         let mut anew = false;
         for direction in Direction::BOTH {
-            let bucket = &mut self.lane_mut(index, direction).bucket;
+            let lane = self.lane_mut(index, direction);
+            let bucket = &mut lane.bucket;
             let had = bucket.is_some();
+            lane.spares |= reset || !had;
             match (limits.of(direction), bucket.as_mut()) {
                 (Some(limit), Some(bucket)) => bucket.set(limit, reset, now),
                 (limit, _) => *bucket = limit.map(|limit| Bucket::full(limit, now)),
@@ -355,6 +362,27 @@ impl<T: Copy> Tree<T> {
             }
         }
         self.serve_all(now);
+        Ok(())
+    }
+
+    /// Sets how many bytes a member of a group gets at a time at least, while
+    /// several want more than there is. Less costs more reads and writes; with
+    /// more each waits longer. 1024 unless it is set; at least 1.
+    ///
+    /// # Errors
+    /// [`LimitError::Gone`].
+    ///
+    /// ```
+    /// # use ferrevent_core::limit::{RateLimits, Share, Tree};
+    /// # use ferrevent_core::timer::Tick;
+    /// # let mut tree: Tree<u32> = Tree::new();
+    /// let group = tree.add_group(None, RateLimits::NONE, Share::default(), Tick(0))?;
+    /// tree.set_shortest_turn(group, 64)?;
+    /// # Ok::<(), ferrevent_core::limit::LimitError>(())
+    /// ```
+    pub fn set_shortest_turn(&mut self, id: NodeId, bytes: u64) -> Result<(), LimitError> {
+        let index = self.index(id).ok_or(LimitError::Gone)?;
+        self.nodes[index as usize].shortest_turn = bytes.max(1);
         Ok(())
     }
 
@@ -478,38 +506,6 @@ impl<T: Copy> Tree<T> {
         let parent = self.nodes[self.index(id)? as usize].parent?;
         Some(self.id(parent))
     }
-
-    /// The bytes in its bucket; none without a limit in this direction.
-    ///
-    /// ```
-    /// # use ferrevent_core::limit::{Direction, RateLimits, Share, Tree};
-    /// # use ferrevent_core::timer::Tick;
-    /// # let mut tree = Tree::new();
-    /// # let one = tree.add_member(1, None, RateLimits::NONE, Share::default(), Tick(0))?;
-    /// assert_eq!(tree.level(one, Direction::Read, Tick(0)), None);
-    /// # Ok::<(), ferrevent_core::limit::LimitError>(())
-    /// ```
-    pub fn level(&self, id: NodeId, direction: Direction, now: Tick) -> Option<u64> {
-        let mut bucket = self.lane(self.index(id)?, direction).bucket?;
-        bucket.refill(now);
-        Some(bucket.bytes())
-    }
-
-    /// The bytes that it has moved: a group, what its members have while they
-    /// were in it.
-    ///
-    /// ```
-    /// # use ferrevent_core::limit::{Direction, RateLimits, Share, Tree};
-    /// # use ferrevent_core::timer::Tick;
-    /// # let mut tree = Tree::new();
-    /// # let one = tree.add_member(1, None, RateLimits::NONE, Share::default(), Tick(0))?;
-    /// tree.spent(one, Direction::Read, 70, Tick(0));
-    /// assert_eq!(tree.moved(one, Direction::Read), Some(70));
-    /// # Ok::<(), ferrevent_core::limit::LimitError>(())
-    /// ```
-    pub fn moved(&self, id: NodeId, direction: Direction) -> Option<u64> {
-        Some(self.lane(self.index(id)?, direction).moved)
-    }
 }
 
 /// Inside.
@@ -528,6 +524,10 @@ impl<T: Copy> Tree<T> {
 
     pub(super) fn payload(&self, id: NodeId) -> Option<T> {
         self.nodes[self.index(id)? as usize].payload
+    }
+
+    pub(super) fn shortest_turn(&self, index: u32) -> u64 {
+        self.nodes[index as usize].shortest_turn
     }
 
     pub(super) fn is_member(&self, index: u32) -> bool {
