@@ -26,6 +26,7 @@ mod listener;
 mod log;
 mod memory;
 mod missing;
+mod shared;
 mod thread;
 mod time;
 mod util;

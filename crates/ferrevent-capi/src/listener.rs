@@ -5,11 +5,12 @@ use std::ptr::NonNull;
 
 use libc::{sockaddr, sockaddr_storage};
 
-use crate::event::{Base, Ev, what};
-use crate::layout::{Event, fields};
+use crate::event::{Base, what};
+use crate::layout::fields;
+use crate::shared::{Handle, Shared};
 use crate::thread::Lock;
 use crate::util::socket;
-use crate::{debug, log, memory, time};
+use crate::{log, memory, time};
 
 /// What a program asks of a listener (`LEV_OPT_*`).
 mod option {
@@ -33,14 +34,13 @@ type ErrorFn = unsafe extern "C" fn(Listener, *mut c_void);
 
 /// `struct evconnlistener`.
 pub(crate) struct Inner {
-    event: Event,
-    lock: Lock,
+    /// There is a reference for the program, and one while it is called.
+    shared: Shared,
     fd: c_int,
     flags: c_uint,
     on_accept: Option<AcceptFn>,
     on_error: Option<ErrorFn>,
     argument: *mut c_void,
-    references: u32,
     enabled: bool,
     /// It rests, after it had no descriptor left for a connection.
     rests: bool,
@@ -64,28 +64,12 @@ impl Listener {
         on_accept, set_on_accept: Option<AcceptFn> = on_accept;
         on_error, set_on_error: Option<ErrorFn> = on_error;
         argument, set_argument: *mut c_void = argument;
-        references, set_references: u32 = references;
         enabled, set_enabled: bool = enabled;
         rests, set_rests: bool = rests;
     }
 
-    fn event(self) -> Ev {
-        // SAFETY: a field of what is there.
-        Ev::from_room(unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).event) })
-    }
-
     fn has(self, flag: c_uint) -> bool {
         self.flags() & flag != 0
-    }
-
-    fn lock(self) {
-        // SAFETY: it is there, and its lock does not change.
-        unsafe { (*self.0.as_ptr()).lock.lock() };
-    }
-
-    fn unlock(self) {
-        // SAFETY: as above.
-        unsafe { (*self.0.as_ptr()).lock.unlock() };
     }
 
     fn start(self) -> bool {
@@ -118,33 +102,6 @@ impl Listener {
         }
     }
 
-    /// Gives up a reference, and the lock.
-    fn release(self) {
-        let left = self.references().saturating_sub(1);
-        self.set_references(left);
-        if left > 0 {
-            self.unlock();
-            return;
-        }
-        self.stop();
-        if self.has(option::CLOSE_ON_FREE) {
-            socket::evutil_closesocket(self.fd());
-        }
-        debug::gone(self.event());
-        // SAFETY: it is there, and its lock does not change.
-        let shared = unsafe { (*self.0.as_ptr()).lock.is_some() };
-        self.unlock();
-        // The loop may be about to call back, if that is another thread's.
-        if !shared || !self.event().finish(finished) {
-            self.displace();
-        }
-    }
-
-    fn displace(self) {
-        // SAFETY: made by `evconnlistener_new`, and nobody refers to it any more.
-        unsafe { memory::displace(self.0) };
-    }
-
     /// Takes connections until there are none, or something is in the way.
     fn accept(self) {
         let mut flags = 0;
@@ -169,7 +126,7 @@ impl Listener {
                 return self.unlock();
             };
             let argument = self.argument();
-            self.set_references(self.references() + 1);
+            self.refer();
             self.unlock();
             // SAFETY: what the program has given to be called now.
             unsafe { call(self, fd, place, length as c_int, argument) };
@@ -177,7 +134,7 @@ impl Listener {
             if self.references() == 1 {
                 return self.release();
             }
-            self.set_references(self.references() - 1);
+            self.forgo();
             if !self.enabled() {
                 return self.unlock();
             }
@@ -190,7 +147,7 @@ impl Listener {
         if matches!(number, libc::EAGAIN | libc::EINTR | libc::ECONNABORTED) {
             return self.unlock();
         }
-        self.set_references(self.references() + 1);
+        self.refer();
         if let Some(call) = self.on_error() {
             let argument = self.argument();
             // SAFETY: the place of this thread's.
@@ -216,6 +173,29 @@ impl Listener {
     }
 }
 
+impl Handle for Listener {
+    fn of_argument(argument: NonNull<c_void>) -> Self {
+        Self(argument.cast())
+    }
+
+    fn shared(self) -> NonNull<Shared> {
+        // SAFETY: a field of what is there.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).shared) }
+    }
+
+    fn close(self) {
+        self.stop();
+        if self.has(option::CLOSE_ON_FREE) {
+            socket::evutil_closesocket(self.fd());
+        }
+    }
+
+    fn displace(self) {
+        // SAFETY: made by `evconnlistener_new`, and nobody refers to it any more.
+        unsafe { memory::displace(self.0) };
+    }
+}
+
 unsafe extern "C" fn ready(_: c_int, _: c_short, listener: *mut c_void) {
     let Some(listener) = NonNull::new(listener.cast()).map(Listener) else {
         return;
@@ -230,12 +210,6 @@ unsafe extern "C" fn ready(_: c_int, _: c_short, listener: *mut c_void) {
         listener.start();
     }
     listener.accept();
-}
-
-unsafe extern "C" fn finished(_: Ev, listener: *mut c_void) {
-    if let Some(listener) = NonNull::new(listener.cast()).map(Listener) {
-        listener.displace();
-    }
 }
 
 #[unsafe(no_mangle)]
@@ -260,14 +234,12 @@ extern "C" fn evconnlistener_new(
         Lock::NONE
     };
     let made = memory::place(Inner {
-        event: Event::BLANK,
-        lock,
+        shared: Shared::new(lock),
         fd,
         flags,
         on_accept,
         on_error: None,
         argument,
-        references: 1,
         enabled: false,
         rests: false,
     });

@@ -10,8 +10,9 @@ use libc::{sockaddr, sockaddr_storage};
 
 use super::message::{self, flag};
 use super::request::{Asker, NOT_IMPLEMENTED, Request};
-use crate::event::{Base, Ev, what};
-use crate::layout::{Event, fields};
+use crate::event::{Base, what};
+use crate::layout::fields;
+use crate::shared::{Handle, Shared};
 use crate::thread::Lock;
 use crate::util::socket;
 use crate::{debug, memory, time};
@@ -21,13 +22,12 @@ type RequestFn = unsafe extern "C" fn(Request, *mut c_void);
 
 /// `struct evdns_server_port`.
 pub(super) struct Inner {
-    event: Event,
-    lock: Lock,
+    /// There is a reference for the program, one for each request, and one
+    /// while it reads.
+    shared: Shared,
     fd: c_int,
     function: RequestFn,
     argument: *mut c_void,
-    /// The program's, one for each request, and one while it reads.
-    references: u32,
     /// The program has closed it: nobody asks any more.
     closing: bool,
     /// Requests whose answers the kernel has not taken yet.
@@ -49,23 +49,7 @@ impl Port {
         fd, set_fd: c_int = fd;
         function, set_function: RequestFn = function;
         argument, set_argument: *mut c_void = argument;
-        references, set_references: u32 = references;
         closing, set_closing: bool = closing;
-    }
-
-    fn event(self) -> Ev {
-        // SAFETY: a field of what is there.
-        Ev::from_room(unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).event) })
-    }
-
-    pub(super) fn lock(self) {
-        // SAFETY: it is there, and its lock does not change.
-        unsafe { (*self.0.as_ptr()).lock.lock() };
-    }
-
-    pub(super) fn unlock(self) {
-        // SAFETY: as above.
-        unsafe { (*self.0.as_ptr()).lock.unlock() };
     }
 
     /// Works on the requests that wait, with the lock held.
@@ -131,7 +115,7 @@ impl Port {
             }
             self.waiting(|it| it.pop_front());
             request.displace();
-            self.set_references(self.references() - 1);
+            self.forgo();
         }
         self.watch();
     }
@@ -166,7 +150,7 @@ impl Port {
         let Some(request) = Request::new(self, asked, asker) else {
             return;
         };
-        self.set_references(self.references() + 1);
+        self.refer();
         if !is_query {
             request.respond(NOT_IMPLEMENTED);
             return;
@@ -177,24 +161,21 @@ impl Port {
         unsafe { call(request, argument) };
         self.lock();
     }
+}
 
-    /// Gives up a reference, and the lock.
-    pub(super) fn release(self) {
-        let left = self.references().saturating_sub(1);
-        self.set_references(left);
-        if left > 0 {
-            return self.unlock();
-        }
+impl Handle for Port {
+    fn of_argument(argument: NonNull<c_void>) -> Self {
+        Self(argument.cast())
+    }
+
+    fn shared(self) -> NonNull<Shared> {
+        // SAFETY: a field of what is there.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).shared) }
+    }
+
+    fn close(self) {
         self.event().stop();
         socket::evutil_closesocket(self.fd());
-        debug::gone(self.event());
-        // SAFETY: it is there, and its lock does not change.
-        let shared = unsafe { (*self.0.as_ptr()).lock.is_some() };
-        self.unlock();
-        // The loop may be about to call back, if that is another thread's.
-        if !shared || !self.event().finish(finished) {
-            self.displace();
-        }
     }
 
     fn displace(self) {
@@ -237,7 +218,7 @@ unsafe extern "C" fn ready(_: c_int, events: c_short, port: *mut c_void) {
     if port.references() == 0 {
         return port.unlock();
     }
-    port.set_references(port.references() + 1);
+    port.refer();
     if events & what::WRITE != 0 {
         port.flush();
     }
@@ -245,12 +226,6 @@ unsafe extern "C" fn ready(_: c_int, events: c_short, port: *mut c_void) {
         port.read();
     }
     port.release();
-}
-
-unsafe extern "C" fn finished(_: Ev, port: *mut c_void) {
-    if let Some(port) = NonNull::new(port.cast()).map(Port) {
-        port.displace();
-    }
 }
 
 /// The descriptor is the library's to close when it answers a port.
@@ -268,12 +243,10 @@ extern "C" fn evdns_add_server_port_with_base(
     }
     let function = function?;
     let made = memory::place(Inner {
-        event: Event::BLANK,
-        lock: Lock::recursive()?,
+        shared: Shared::new(Lock::recursive()?),
         fd,
         function,
         argument,
-        references: 1,
         closing: false,
         waiting: VecDeque::new(),
     });

@@ -10,6 +10,7 @@ use super::message::{self, Asked, Entry, Question, flag};
 use super::port::Port;
 use crate::layout::{DnsQuestion, DnsRequest};
 use crate::memory;
+use crate::shared::Handle;
 
 /// `struct evdns_server_request`.
 #[repr(C)]
