@@ -113,6 +113,56 @@ fn random_operations_on_bufferevents() {
 }
 
 #[test]
+fn rate_limits() {
+    same_on_both("limits", &[], &[]);
+}
+
+#[test]
+fn rate_limits_with_locks() {
+    same_on_both("limits", &["threads"], &[]);
+}
+
+#[test]
+fn random_operations_on_rate_limits() {
+    // A million of them in a full run.
+    let full = std::env::var_os("FERREVENT_CASES").is_some();
+    for seed in 1..=if full { 200 } else { 8 } {
+        same_on_both("limit_series", &[&seed.to_string(), "5000"], &[]);
+    }
+}
+
+#[test]
+fn threads_that_share_rate_limits() {
+    // Again and again in a full run.
+    let full = std::env::var_os("FERREVENT_CASES").is_some();
+    for _ in 0..if full { 50 } else { 2 } {
+        let output = on(Library::Ours, compile("limit_threads"))
+            .output()
+            .unwrap();
+        let said = text(&output.stdout);
+        assert_eq!(said, "all 1, problems 0\nended\n", "{output:?}");
+    }
+}
+
+#[test]
+fn rate_limits_that_cannot_be_are_refused_in_words() {
+    let said = |argument| {
+        let mut command = on(Library::Ours, compile("limits"));
+        let output = command.arg(argument).output().unwrap();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    // libevent divides by the length of the tick, which is none.
+    let (stdout, stderr) = said("no time");
+    assert_eq!(stdout, "0\n");
+    assert!(stderr.contains("less than a millisecond"), "{stderr}");
+    let (_, stderr) = said("members");
+    assert!(
+        stderr.contains("1 bufferevents are in the group"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn signals() {
     same_on_both("signals", &[], &[]);
 }
@@ -169,6 +219,9 @@ fn memory_is_used_well() {
         ("listener", &[]),
         ("bufferevents", &["99", "1000"]),
         ("sharing", &[]),
+        ("limits", &["threads"]),
+        ("limit_series", &["99", "300"]),
+        ("limit_threads", &["100"]),
         ("dns_server", &["threads"]),
         ("dns_server", &["ours"]),
         ("dns_client", &["noise"]),

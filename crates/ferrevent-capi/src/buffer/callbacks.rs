@@ -173,7 +173,7 @@ extern "C" fn evbuffer_defer_callbacks(buf: Buf, base: Option<Base>) -> c_int {
     if base.is_none() {
         return -1;
     }
-    let Some(ev) = Ev::deferred(base, deferred, buf.0.as_ptr().cast()) else {
+    let Some(ev) = Ev::deferred(base, 0, deferred, buf.0.as_ptr().cast()) else {
         return -1;
     };
     let mut held = buf.hold();

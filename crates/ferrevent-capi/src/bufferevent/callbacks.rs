@@ -85,7 +85,7 @@ impl Bev {
         if known.is_some() {
             return known;
         }
-        let made = Ev::deferred(self.base(), deferred, self.as_argument());
+        let made = Ev::deferred(self.base(), 0, deferred, self.as_argument());
         self.make_rare(|it| it.deferred = made);
         made
     }

@@ -139,6 +139,7 @@ impl Bev {
             Kind::Pair => self.leave_partner(),
             Kind::Filter => self.leave_underlying(),
         }
+        self.drop_limits();
         self.write_event().stop();
         if let Some(deferred) = self.rare(|it| it.deferred.take()).flatten() {
             deferred.drop_deferred();

@@ -30,6 +30,7 @@ use crate::event::{Base, Ev};
 use crate::layout::{BufferEvent, DataFn, TellFn, Watermarks, fields};
 use crate::thread::Lock;
 use filter::Filter;
+use limits::Limited;
 
 /// What a program asks of a bufferevent (`BEV_OPT_*`).
 pub(crate) mod option {
@@ -56,6 +57,7 @@ mod told {
 /// Why reading or writing rests although it is enabled.
 mod rest {
     pub(super) const MARK: u8 = 1;
+    pub(super) const LIMIT: u8 = 2;
     pub(super) const LOOKUP: u8 = 8;
     pub(super) const FILTER: u8 = 16;
 }
@@ -92,9 +94,13 @@ struct Own {
     marked: bool,
 }
 
+/// Idle ones are many: of what few have there is but a pointer.
+const _: () = assert!(size_of::<Whole>() <= 448);
+
 /// What few bufferevents have.
 struct Rare {
     filter: Option<Filter>,
+    limited: Option<Box<Limited>>,
     /// Calls the callbacks that were put off.
     deferred: Option<Ev>,
     /// What those are to be told.
@@ -122,6 +128,7 @@ impl Default for Rare {
     fn default() -> Self {
         Self {
             filter: None,
+            limited: None,
             deferred: None,
             waiting: Waiting::default(),
             dns_error: 0,

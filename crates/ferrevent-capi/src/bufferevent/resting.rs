@@ -15,6 +15,7 @@ impl Bev {
     pub(super) fn disable(self, events: c_short) -> bool {
         self.set_enabled(self.enabled() & !events);
         self.disable_now(events);
+        self.moves_nothing(events);
         true
     }
 

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_short, c_void};
 use std::io;
 
 use ferrevent::buffer::End;
+use ferrevent_core::limit::Direction;
 
 use super::callbacks::{errno, set_errno};
 use super::{Bev, Direct, Kind, option, rest, told};
@@ -122,7 +123,13 @@ impl Bev {
         if self.read_rests() != 0 {
             return;
         }
-        match self.input().receive(self.fd(), most) {
+        let most = self.may_move(Direction::Read, most);
+        if most == 0 {
+            return;
+        }
+        let outcome = self.input().receive(self.fd(), most);
+        self.moved(Direction::Read, *outcome.as_ref().unwrap_or(&0));
+        match outcome {
             Ok(0) => self.fail(what::READ, told::READING | told::EOF),
             Ok(_) => self.trigger(what::READ, 0),
             Err(error) if is_passing(&error) => {}
@@ -159,7 +166,13 @@ impl Bev {
                 self.set_wrote_in(base.turn());
             }
             let most = self.most_written().min(length);
-            match self.output().send(self.fd(), most) {
+            let most = self.may_move(Direction::Write, most);
+            if most == 0 {
+                return;
+            }
+            let outcome = self.output().send(self.fd(), most);
+            self.moved(Direction::Write, *outcome.as_ref().unwrap_or(&0));
+            match outcome {
                 Ok(0) => return self.fail(what::WRITE, told::WRITING | told::EOF),
                 Ok(sent) => {
                     written = sent;
@@ -261,6 +274,7 @@ extern "C" fn bufferevent_base_set(base: Option<Base>, bev: Bev) -> c_int {
             return -1;
         }
     }
+    bev.limits_move_to(base);
     0
 }
 
@@ -302,5 +316,6 @@ extern "C" fn bufferevent_priority_set(bev: Bev, priority: c_int) -> c_int {
     if let Some(deferred) = bev.rare(|it| it.deferred).flatten() {
         deferred.set_urgency(priority);
     }
+    bev.set_urgency_of_turns(priority);
     0
 }

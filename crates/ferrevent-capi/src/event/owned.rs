@@ -25,15 +25,16 @@ impl Ev {
         event_api::assign(self, base, fd, events, Some(function), argument);
     }
 
-    /// One that only calls a function from the loop, when it is told to;
-    /// `None` when there is no room.
+    /// One that calls a function from the loop when it is told to, and may be
+    /// added for these events; `None` when there is no room.
     pub(crate) fn deferred(
         base: Option<Base>,
+        events: c_short,
         function: EventFn,
         argument: *mut c_void,
     ) -> Option<Self> {
         let ev = Self::from_room(memory::place(Event::BLANK)?);
-        ev.prepare(base, -1, 0, function, argument);
+        ev.prepare(base, -1, events, function, argument);
         Some(ev)
     }
 
@@ -70,6 +71,13 @@ impl Ev {
             .is_some_and(|base| base.hold().add(self, until) == 0)
     }
 
+    /// Has its time be over then, in microseconds of the monotonic clock.
+    pub(crate) fn start_at(self, deadline: u64) {
+        if let Some(base) = self.base() {
+            base.hold().add(self, Some(Until::At(deadline)));
+        }
+    }
+
     /// Takes its timeout away.
     pub(crate) fn stop_timeout(self) {
         let Some(base) = self.base() else { return };
@@ -89,6 +97,12 @@ impl Ev {
             return;
         }
         held.delete(self, Blocking::No);
+    }
+
+    /// Deletes it for good, and waits while another thread calls its function.
+    pub(crate) fn delete_and_wait(self) {
+        event_api::delete(self, Blocking::Yes);
+        debug::gone(self);
     }
 
     pub(crate) fn is_added(self) -> bool {

@@ -2,14 +2,16 @@
 
 use std::ffi::c_int;
 
-use super::{Bev, MOST_AT_ONCE};
+use ferrevent_core::limit::Direction;
+
+use crate::bufferevent::{Bev, MOST_AT_ONCE};
 
 impl Bev {
-    pub(super) fn most_read(self) -> usize {
+    pub(in crate::bufferevent) fn most_read(self) -> usize {
         self.rare(|it| it.most_read).unwrap_or(MOST_AT_ONCE)
     }
 
-    pub(super) fn most_written(self) -> usize {
+    pub(in crate::bufferevent) fn most_written(self) -> usize {
         self.rare(|it| it.most_written).unwrap_or(MOST_AT_ONCE)
     }
 }
@@ -51,10 +53,12 @@ extern "C" fn bufferevent_get_max_single_write(bev: Bev) -> isize {
 
 #[unsafe(no_mangle)]
 extern "C" fn bufferevent_get_max_to_read(bev: Bev) -> isize {
-    bufferevent_get_max_single_read(bev)
+    let _held = bev.hold();
+    bev.most_now(Direction::Read, bev.most_read())
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn bufferevent_get_max_to_write(bev: Bev) -> isize {
-    bufferevent_get_max_single_write(bev)
+    let _held = bev.hold();
+    bev.most_now(Direction::Write, bev.most_written())
 }
