@@ -6,17 +6,22 @@ mod assemble;
 
 use std::path::{Path, PathBuf};
 
-use crate::cargo;
+use crate::{cargo, packages};
 
 const LIBRARY: &str = "target/shared/libferrevent_capi.so";
-const USAGE: &str = "usage: cargo xtask capi [install --prefix DIR]";
+const USAGE: &str = "usage: cargo xtask capi [install --prefix DIR | compare [ROUNDS]]";
 
-/// Builds it into `target/capi`; `install` puts it below a folder besides.
+/// Builds it into `target/capi`; `install` puts it below a folder besides, and
+/// `compare` measures programs on it.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let prefix = match args {
         [] => None,
         [install, flag, prefix] if install == "install" && flag == "--prefix" => {
             Some(PathBuf::from(prefix))
+        }
+        [compare] if compare == "compare" => return in_turns("15"),
+        [compare, rounds] if compare == "compare" && rounds.parse::<usize>().is_ok() => {
+            return in_turns(rounds);
         }
         _ => return Err(USAGE.into()),
     };
@@ -28,6 +33,36 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     }
     for folder in std::iter::once(built).chain(prefix) {
         eprintln!("   {}: lib, include, lib/pkgconfig", folder.display());
+    }
+    Ok(())
+}
+
+/// What memcached and pgbouncer cost on this library and on Debian's, in turns.
+fn in_turns(rounds: &str) -> Result<(), String> {
+    packages::ensure(packages::FOR_TESTS)?;
+    let root = std::env::current_dir().map_err(|error| error.to_string())?;
+    build(&root)?;
+    let library = root.join(LIBRARY).display().to_string();
+    for program in ["memcached", "pgbouncer"] {
+        cargo::run(
+            program,
+            &[
+                "test",
+                "-p",
+                "ferrevent-capi",
+                "--locked",
+                "--test",
+                program,
+                "--",
+                "--ignored",
+                "--nocapture",
+                "compared",
+            ],
+            &[
+                ("FERREVENT_ROUNDS", rounds),
+                ("FERREVENT_CAPI_LIBRARY", &library),
+            ],
+        )?;
     }
     Ok(())
 }

@@ -13,10 +13,14 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::paired::{Cost, compare, cpu_seconds};
 use common::{Library, prefix, scratch, text};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 200;
+
+/// Requests of a round when libraries are compared.
+const COMPARED: u32 = 200_000;
 
 #[test]
 fn over_tcp() {
@@ -44,6 +48,24 @@ fn over_a_unix_socket() {
             stream
         });
         drop(server);
+    });
+}
+
+/// `cargo xtask capi compare`.
+#[test]
+#[ignore = "it measures, which wants a quiet machine"]
+fn compared() {
+    compare("memcached", |library| {
+        let server = Server::start(library, &[]);
+        let before = cpu_seconds(server.child.id());
+        let said = caslap(&server.address, "1", COMPARED).expect("memcaslap is not installed");
+        let cpu = cpu_seconds(server.child.id()) - before;
+        let rate = said.split("TPS: ").nth(1).unwrap();
+        let rate = rate.split_whitespace().next().unwrap();
+        Cost {
+            cpu_us: cpu * 1e6 / f64::from(COMPARED),
+            rate: rate.parse().unwrap(),
+        }
     });
 }
 
@@ -104,21 +126,24 @@ fn ask<S: Read + Write>(client: &mut BufReader<S>, question: &str) -> String {
 
 /// memcached's own load, which checks nothing but that it is answered.
 fn load(address: &str) {
-    let Ok(output) = Command::new("memcaslap")
-        .args([
-            "-s", address, "-T", "2", "-c", "32", "-x", "20000", "-v", "0.5",
-        ])
-        .output()
-    else {
+    if caslap(address, "2", 20_000).is_none() {
         eprintln!("skipped: memcaslap is not installed");
-        return;
-    };
+    }
+}
+
+/// What memcaslap says of so many requests; nothing if it is not installed.
+fn caslap(address: &str, threads: &str, requests: u32) -> Option<String> {
+    let requests = requests.to_string();
+    let mut command = Command::new("memcaslap");
+    command.args(["-s", address, "-T", threads, "-c", "32", "-v", "0.5"]);
+    let output = command.args(["-x", &requests]).output().ok()?;
     let said = text(&output.stdout);
     assert!(output.status.success(), "{said}{}", text(&output.stderr));
     assert!(
         said.contains("cmd_get: ") && said.contains("verify_failed: 0"),
         "{said}"
     );
+    Some(said)
 }
 
 struct Server {

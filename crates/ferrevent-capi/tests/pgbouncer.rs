@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use common::paired::{Cost, compare, cpu_seconds};
 use common::service::{Service, free_port, wait};
 use common::{Library, prefix, text};
 
@@ -28,6 +29,30 @@ fn a_bank_behind_a_pool() {
     let _database = folder.start_database(&tools);
     let [ours, theirs] = [Library::Ours, Library::System].map(|library| folder.bank(library));
     assert_eq!(ours, theirs);
+}
+
+/// `cargo xtask capi compare`.
+#[test]
+#[ignore = "it measures, which wants a quiet machine"]
+fn compared() {
+    let folder = Folder::new();
+    let _database = folder.start_database(&tools().expect("PostgreSQL is not installed"));
+    let (pool, to) = folder.start_pool(Library::System);
+    folder.run("pgbench", &to.with(&["-i", "-q", "bank"]));
+    drop(pool);
+    compare("pgbouncer", |library| {
+        let (pool, to) = folder.start_pool(library);
+        let before = cpu_seconds(pool.id());
+        let load = ["-S", "-c", "20", "-T", "4", "--no-vacuum", "bank"];
+        let said = folder.run("pgbench", &to.with(&load));
+        let cpu = cpu_seconds(pool.id()) - before;
+        let done = said.split("actually processed: ").nth(1).unwrap();
+        let done: f64 = done.split_whitespace().next().unwrap().parse().unwrap();
+        Cost {
+            cpu_us: cpu * 1e6 / done,
+            rate: done / 4.0,
+        }
+    });
 }
 
 /// The newest PostgreSQL's programs.
@@ -123,8 +148,7 @@ impl Folder {
         process
     }
 
-    /// Runs the load by way of a pool; what has to be the same in the end.
-    fn bank(&self, library: Library) -> String {
+    fn start_pool(&self, library: Library) -> (Service, Way) {
         let port = free_port().to_string();
         let path = self.path.to_str().unwrap();
         let settings = self.path.join(format!("{library:?}.ini"));
@@ -148,8 +172,13 @@ impl Folder {
             TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
         });
         pool.demand(library, &self.path.join("lib"));
-        let to = ["-h", "127.0.0.1", "-p", &port, "-U", "tester"];
-        let with = |more: &[&'static str]| [&to[..], more].concat();
+        (pool, Way { port })
+    }
+
+    /// Runs the load by way of a pool; what has to be the same in the end.
+    fn bank(&self, library: Library) -> String {
+        let (_pool, to) = self.start_pool(library);
+        let with = |more: &[&'static str]| to.with(more);
         self.run("pgbench", &with(&["-i", "-q", "bank"]));
         let load = ["-c", "40", "-j", "2", "-t", "50", "--no-vacuum", "bank"];
         let said = self.run("pgbench", &with(&load));
@@ -167,6 +196,19 @@ impl Folder {
         let large = self.run("psql", &with(&["-At", "-c", large, "bank"]));
         assert_eq!(large.len(), 5_000_001);
         balance
+    }
+}
+
+/// How the pool is reached.
+struct Way {
+    port: String,
+}
+
+impl Way {
+    /// The arguments of a program that goes this way.
+    fn with<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let to = ["-h", "127.0.0.1", "-p", &self.port, "-U", "tester"];
+        [&to[..], more].concat()
     }
 }
 

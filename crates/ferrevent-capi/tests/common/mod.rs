@@ -5,6 +5,7 @@
 
 #[path = "../../assemble.rs"]
 mod assemble;
+pub(crate) mod paired;
 pub(crate) mod service;
 pub(crate) mod traffic;
 
@@ -39,8 +40,12 @@ pub(crate) fn scratch() -> PathBuf {
     folder
 }
 
-/// The shared library that cargo has built beside this test.
+/// The shared library that cargo has built beside this test, or another that
+/// `FERREVENT_CAPI_LIBRARY` names.
 pub(crate) fn built() -> PathBuf {
+    if let Some(library) = std::env::var_os("FERREVENT_CAPI_LIBRARY") {
+        return library.into();
+    }
     let test = std::env::current_exe().unwrap();
     let deps = test.parent().unwrap();
     [deps, deps.parent().unwrap()]
