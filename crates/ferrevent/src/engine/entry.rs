@@ -108,11 +108,21 @@ pub struct StreamEntry<S> {
     pub(super) unfinished: bool,
 }
 
+/// What each stream may move in a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allotment {
+    /// Received bytes, or sent ones by their weight.
+    pub(super) bytes: u32,
+    /// A sent byte is worth so many received ones.
+    pub(super) sent_weight: u16,
+}
+
 /// What a stream has left of its share of a turn.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     turn: u32,
     bytes: u32,
+    sent_weight: u16,
     ops: u16,
 }
 
@@ -123,7 +133,8 @@ impl Share {
         if self.turn != moment.turn {
             *self = Self {
                 turn: moment.turn,
-                bytes: moment.share,
+                bytes: moment.share.bytes,
+                sent_weight: moment.share.sent_weight,
                 ops: TURN_OPS,
             };
         }
@@ -134,6 +145,11 @@ impl Share {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes = self.bytes.saturating_sub(bytes);
         self.ops = self.ops.saturating_sub(1);
+    }
+
+    #[inline]
+    pub(super) fn spend_sent(&mut self, bytes: usize) {
+        self.spend(bytes.saturating_mul(self.sent_weight.into()));
     }
 
     #[inline]

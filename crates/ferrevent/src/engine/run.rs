@@ -6,7 +6,7 @@
 use ferrevent_core::timer::Tick;
 use ferrevent_os::{Backend, Token, What};
 
-use super::entry::{Entry, StreamEntry};
+use super::entry::{Allotment, Entry, StreamEntry};
 use super::{Engine, Work};
 
 /// How often bytes go to and fro between two piped streams in one turn.
@@ -17,7 +17,7 @@ const PIPE_ROUNDS: u8 = 16;
 pub(super) struct Moment {
     pub(super) now: Tick,
     pub(super) turn: u32,
-    pub(super) share: u32,
+    pub(super) share: Allotment,
 }
 
 /// A stream that was taken out of the table to be run, and the one that it is

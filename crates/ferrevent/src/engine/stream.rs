@@ -110,7 +110,7 @@ impl<S> StreamEntry<S> {
             }
             if let Some(outcome) = backend.send_at_once(port, output, most) {
                 let sent = *outcome.as_ref().unwrap_or(&0);
-                share.spend(sent);
+                share.spend_sent(sent);
                 if let Some(limited) = &mut limited {
                     limited.sent(sent, now);
                 }
@@ -243,7 +243,7 @@ fn complete(
         },
         Completion::Sent(Err(error)) if sys::is_canceled(&error) => machine.send_canceled(),
         Completion::Sent(outcome) => {
-            share.spend(*outcome.as_ref().unwrap_or(&0));
+            share.spend_sent(*outcome.as_ref().unwrap_or(&0));
             machine.sent(now, outcome);
         }
         Completion::Connected(outcome) => machine.connect_ended(now, outcome),

@@ -7,10 +7,10 @@ use ferrevent_core::timer::Tick;
 use ferrevent_os::{Accepted, Event, PortKind, Readiness, Token, What};
 
 use super::descriptors::is_descriptor;
-use super::entry::{Entry, Timer, User};
+use super::entry::{Allotment, Entry, Timer, User};
 use super::limits::LIMITS;
 use super::waiting::Waiting;
-use super::{Engine, LEAST_SHARE, Priority, Run, TURN_BYTES, Work};
+use super::{Engine, LEAST_SHARE, MOST_SHARE, Priority, Run, TURN_RECEIVED, TURN_SENT, Work};
 
 /// Something for the driver to do.
 ///
@@ -57,10 +57,14 @@ pub enum Happening<S> {
     User(Token),
 }
 
-/// The bytes that each of so many streams may move in one turn.
-pub(super) fn share_of(streams: usize) -> u32 {
-    let share = (TURN_BYTES / streams.max(1)).max(LEAST_SHARE);
-    u32::try_from(share).unwrap_or(u32::MAX)
+/// What each of so many streams may move in one turn.
+pub(super) fn share_of(streams: usize) -> Allotment {
+    let part = |of: usize, most| (of / streams.max(1)).clamp(LEAST_SHARE, most);
+    let received = part(TURN_RECEIVED, MOST_SHARE);
+    Allotment {
+        bytes: u32::try_from(received).unwrap_or(u32::MAX),
+        sent_weight: (received / part(TURN_SENT, TURN_SENT)) as u16,
+    }
 }
 
 /// What was removed, with its owner unless that is out: for the driver to

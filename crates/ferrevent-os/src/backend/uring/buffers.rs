@@ -18,8 +18,10 @@ use super::ring::Ring;
 pub(super) const GROUP: u16 = 0;
 /// Places in the ring: so many blocks can be lent at most.
 const PLACES: u16 = 1024;
-/// Blocks that are lent at first; each time the kernel runs out of them it is
-/// lent as many again, until there has been nothing to do for a while.
+/// Blocks that are lent at first. The kernel is lent as many again each time
+/// that more receives than half as many found none, until there has been
+/// nothing to do for a while. A few that take many each do not count: they can
+/// wait, and the fewer blocks go round, the more of them are in the caches.
 const AT_FIRST: u16 = 64;
 const CLASS: BlockClass = BlockClass::K16;
 /// Bytes of each.
@@ -35,9 +37,8 @@ pub(super) struct Buffers {
     /// The id at each place of the ring, as the kernel sees it.
     ids: Box<[u16]>,
     most: u16,
-    /// It was lent more since completions were taken last: several receives
-    /// that found no buffer tell of one shortage.
-    grown: bool,
+    /// Receives that found no buffer since completions were taken last.
+    starved: usize,
 }
 
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Buffers {
             lent: Vec::new(),
             ids: vec![0; usize::from(PLACES)].into(),
             most: if small { 2 } else { PLACES },
-            grown: false,
+            starved: 0,
         };
         buffers.lend_more(if small { 1 } else { AT_FIRST });
         Ok(buffers)
@@ -113,14 +114,17 @@ impl Buffers {
 
     /// Completions are about to be taken.
     pub(super) fn begin(&mut self) {
-        self.grown = false;
+        self.starved = 0;
     }
 
-    /// The kernel ran out of buffers: it gets as many again.
+    /// The kernel ran out of buffers for one receive more: if that are many,
+    /// it gets as many buffers again.
     pub(super) fn ran_out(&mut self) {
-        if std::mem::replace(&mut self.grown, true) {
+        self.starved += 1;
+        if self.starved <= self.lent.len() / 2 {
             return;
         }
+        self.starved = 0;
         let lent = u16::try_from(self.lent.len()).unwrap_or(self.most);
         self.lend_more(lent.min(self.most - lent.min(self.most)));
     }
