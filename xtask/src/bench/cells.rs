@@ -214,10 +214,12 @@ impl Work {
         }
     }
 
-    /// How often a cell runs when `asked` rounds are wanted: memory hardly varies, and the
-    /// timers' program takes a quarter of a minute and averages inside itself.
+    /// How often a cell runs when `asked` rounds are wanted: memory hardly varies, the
+    /// timers' program takes a quarter of a minute and averages inside itself, and so do four
+    /// seconds of a limited rate, unless one stream is near to what the machine can do.
     pub(crate) fn rounds(self, asked: usize) -> usize {
         match self {
+            Self::Paced(paced) if paced.conns == 1 && paced.rate >= 100_000_000 => asked,
             Self::Idle(_) | Self::Paced(_) => asked.min(3),
             Self::Programs(Suite::Timers | Suite::Buffers) => asked.min(5),
             Self::Load(_)
