@@ -88,7 +88,7 @@ fn link(lib: &Path, name: &str, text: &str) -> Result<(), String> {
     Err(format!("linking {name}: {}: {said}", output.status))
 }
 
-fn pkg_config(prefix: &Path, name: &str) -> String {
+pub(crate) fn pkg_config(prefix: &Path, name: &str) -> String {
     let requires = match name {
         "libevent_pthreads" => "Requires: libevent\n",
         _ => "",
@@ -103,7 +103,7 @@ fn pkg_config(prefix: &Path, name: &str) -> String {
     )
 }
 
-fn copy_headers(from: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn copy_headers(from: &Path, to: &Path) -> Result<(), String> {
     make_dir(to)?;
     for entry in fs::read_dir(from).map_err(|error| at(from, &error))? {
         let path = entry.map_err(|error| at(from, &error))?.path();
@@ -118,7 +118,7 @@ fn copy_headers(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 /// Over what is there by a fresh file: programs that run keep the old one.
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let _ = fs::remove_file(to);
     fs::copy(from, to)
         .map(drop)

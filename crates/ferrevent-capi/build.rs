@@ -7,7 +7,9 @@ use std::process::Command;
 use std::{env, fmt::Write as _, fs, io};
 
 fn main() -> io::Result<()> {
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libevent-2.1.so.7");
+    if env::var_os("CARGO_CFG_UNIX").is_some() {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libevent-2.1.so.7");
+    }
     println!("cargo::rerun-if-changed=abi/functions.txt");
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=csrc");

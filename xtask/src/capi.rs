@@ -2,20 +2,23 @@
 //! what pkg-config reads, where programs and compilers look for them.
 
 #[path = "../../crates/ferrevent-capi/assemble.rs"]
-mod assemble;
+pub(crate) mod assemble;
 
 use std::path::{Path, PathBuf};
 
-use crate::{cargo, packages};
+use crate::{cargo, packages, windows_capi};
 
 const LIBRARY: &str = "target/shared/libferrevent_capi.so";
-const USAGE: &str = "usage: cargo xtask capi [install --prefix DIR | compare [ROUNDS]]";
+const USAGE: &str =
+    "usage: cargo xtask capi [install --prefix DIR | compare [ROUNDS] | --windows [test]]";
 
 /// Builds it into `target/capi`; `install` puts it below a folder besides, and
 /// `compare` measures programs on it.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let prefix = match args {
         [] => None,
+        [flag] if flag == "--windows" => return windows_capi::build(),
+        [flag, test] if flag == "--windows" && test == "test" => return windows_capi::test_alone(),
         [install, flag, prefix] if install == "install" && flag == "--prefix" => {
             Some(PathBuf::from(prefix))
         }

@@ -16,6 +16,7 @@ mod testssl;
 mod tor;
 mod valgrind;
 mod windows;
+mod windows_capi;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
     testssl
     fuzz [TARGET] [--seconds N]
     bench [--only CELL]
-    capi [install --prefix DIR]
+    capi [install --prefix DIR | --windows]
     soak [--minutes N]
     tor [--unit]";
 

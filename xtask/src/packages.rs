@@ -50,6 +50,11 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
         "python3-dnspython",
     ),
     ("test -x /usr/bin/fstrm_capture", "fstrm-bin"),
+    ("test -x /usr/bin/turnserver", "coturn"),
+    ("test -x /usr/sbin/gearmand", "gearman-job-server"),
+    ("command -v gearman", "gearman-tools"),
+    ("test -x /usr/sbin/nsd", "nsd"),
+    ("test -x /usr/sbin/remctl-shell", "remctl-server"),
     ("command -v valgrind", "valgrind"),
 ];
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::running::free_address;
-use crate::{cargo, echo, packages};
+use crate::{cargo, echo, packages, windows_capi};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// The compiler of the distribution: the one whose standard library can be
@@ -18,6 +18,7 @@ const LEFT_OUT: &[&str] = &[
     "the core's tests: it makes no system call, and they run on the host",
     "the examples in the documentation: many join unix sockets; they run on the host",
     "the command's tests: their peers are Unix programs; `demo` and `relay` of ferrevent.exe run instead",
+    "most C programs of the library for C: they join unix sockets, fork, and compare with Debian's",
     "unix sockets, passed descriptors, fork: there are none on Windows, and no Unix sockets in Wine",
     "the torture (every call fails once): it counts descriptors by way of /proc",
     "edge-triggered readiness: Windows has none, and a test asserts the refusal",
@@ -62,7 +63,7 @@ pub(crate) fn test(cases: Option<&str>) -> Result<(), String> {
         ],
     )?;
     eprintln!("== the relay for Windows");
-    let outcome = relay(&place);
+    let outcome = relay(&place).and_then(|()| windows_capi::test(&place, cases.is_some()));
     place.end_wine("-k");
     outcome
 }
@@ -293,7 +294,7 @@ impl Place {
 
     /// Waits for the end of Wine's server, or ends it: only that of our own
     /// files.
-    fn end_wine(&self, how: &str) {
+    pub(crate) fn end_wine(&self, how: &str) {
         let mut server = Command::new("wineserver");
         server.arg(how);
         self.wine_env(&mut server);
@@ -325,11 +326,14 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE to, SIZE_T left) {
 
 /// Compiles this project's own crates.
 fn wrapper() -> String {
-    let features = cargo::NEWER;
+    let (features, in_c) = (cargo::NEWER, cargo::NEWER_IN_C);
     format!(
         "#!/bin/sh
 rustc=$1
 shift
+case \" $* \" in
+*' --crate-name ferrevent_capi '*) RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature({in_c})' -Astable_features ;;
+esac
 RUSTC_BOOTSTRAP=1 exec \"$rustc\" \"$@\" '-Zcrate-attr=feature({features})' -Astable_features
 "
     )
@@ -360,22 +364,22 @@ fn line_after(text: &str, start: &str) -> String {
     line.unwrap_or("unknown").replace(['/', ' '], "-")
 }
 
-fn make_dir(path: &Path) -> Result<(), String> {
+pub(crate) fn make_dir(path: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command
         .output()
         .map_err(|error| format!("{command:?}: {error}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn run(name: &str, command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(name: &str, command: &mut Command) -> Result<(), String> {
     eprintln!("== {name}");
     let status = command
         .status()

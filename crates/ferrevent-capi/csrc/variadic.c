@@ -1,8 +1,14 @@
 /* What takes a variable number of arguments: Rust can receive none. */
+#define __USE_MINGW_ANSI_STDIO 1 /* as C99 has it, on Windows too */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+int ferrevent_vsnprintf(char *to, size_t room, const char *format, va_list arguments)
+{
+	return vsnprintf(to, room, format, arguments);
+}
 
 int evutil_vsnprintf(char *to, size_t room, const char *format, va_list arguments);
 

@@ -4,6 +4,9 @@
 
 #include <stdarg.h>
 #include <stdint.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#endif
 #include <sys/time.h>
 #include <sys/types.h>
 

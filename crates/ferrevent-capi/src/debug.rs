@@ -2,12 +2,12 @@
 //! was never assigned, or is assigned while it is added, ends the process.
 
 use std::collections::HashMap;
-use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::event::Ev;
 use crate::log;
+use crate::system::{self, Socket};
 
 static ON: AtomicBool = AtomicBool::new(false);
 static TOO_LATE: AtomicBool = AtomicBool::new(false);
@@ -80,17 +80,15 @@ fn when_on(look: impl FnOnce()) {
 
 /// The descriptor of an event must not block.
 #[inline(always)]
-pub(crate) fn demand_nonblocking(fd: c_int) {
+pub(crate) fn demand_nonblocking(fd: Socket) {
     if is_on() && fd >= 0 {
         look_at_descriptor(fd);
     }
 }
 
 #[cold]
-fn look_at_descriptor(fd: c_int) {
-    // SAFETY: reads the flags of whatever that number is.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if flags >= 0 && flags & libc::O_NONBLOCK == 0 {
+fn look_at_descriptor(fd: Socket) {
+    if system::is_nonblocking(fd) == Some(false) {
         log::fatal(
             log::ABORT,
             format_args!("an event is assigned descriptor {fd}, which blocks"),

@@ -6,11 +6,11 @@ use std::ffi::{c_char, c_int, c_short, c_void};
 use std::mem::{offset_of, size_of};
 
 use ferrevent_core::timer::TimerId;
-use libc::timeval;
 
 use crate::buffer::Buf;
 use crate::bufferevent::Bev;
 use crate::event::{Base, Ev};
+use crate::system::{Socket, timeval};
 
 /// Reads and writes the fields of what a handle stands for: it is there, as
 /// the handle says, and no reference to it is kept.
@@ -35,7 +35,7 @@ macro_rules! fields {
 pub(crate) use fields;
 
 /// The callback of an event: descriptor or signal, what happened, argument.
-pub(crate) type EventFn = unsafe extern "C" fn(c_int, c_short, *mut c_void);
+pub(crate) type EventFn = unsafe extern "C" fn(Socket, c_short, *mut c_void);
 /// The callback of an event's end.
 pub(crate) type FinalizeFn = unsafe extern "C" fn(Ev, *mut c_void);
 
@@ -63,11 +63,12 @@ pub(crate) struct Event {
     /// While its time runs.
     pub(crate) timer: Option<TimerId>,
     pub(crate) unused: usize,
-    pub(crate) fd: c_int,
+    pub(crate) fd: Socket,
     pub(crate) base: Option<Base>,
     /// The engine's key of its watch, or 0.
     pub(crate) watch: u64,
-    pub(crate) reserved: u64,
+    /// The engine's key of its stream, or 0.
+    pub(crate) stream: u64,
     pub(crate) own: Own,
     pub(crate) events: c_short,
     pub(crate) result: c_short,
@@ -148,22 +149,44 @@ const _: () = {
     assert!(offset_of!(DnsQuestion, name) == 8);
 };
 
+/// Of Linux and others where a `long` has 64 bits.
+#[cfg(not(windows))]
 const _: () = {
-    assert!(size_of::<Watermarks>() == 16);
+    assert!(size_of::<Event>() == 128);
+    assert!(offset_of!(Event, timeout) == 112);
     assert!(size_of::<BufferEvent>() == 392);
-    assert!(offset_of!(BufferEvent, read) == 16);
     assert!(offset_of!(BufferEvent, write) == 144);
     assert!(offset_of!(BufferEvent, input) == 272);
-    assert!(offset_of!(BufferEvent, output) == 280);
     assert!(offset_of!(BufferEvent, read_marks) == 288);
-    assert!(offset_of!(BufferEvent, write_marks) == 304);
     assert!(offset_of!(BufferEvent, on_read) == 320);
-    assert!(offset_of!(BufferEvent, on_write) == 328);
-    assert!(offset_of!(BufferEvent, on_event) == 336);
-    assert!(offset_of!(BufferEvent, argument) == 344);
     assert!(offset_of!(BufferEvent, read_timeout) == 352);
     assert!(offset_of!(BufferEvent, write_timeout) == 368);
     assert!(offset_of!(BufferEvent, enabled) == 384);
+};
+
+/// Of Windows: a time is two numbers of 32 bits, a socket as wide as a pointer.
+#[cfg(windows)]
+const _: () = {
+    assert!(size_of::<Event>() == 120);
+    assert!(offset_of!(Event, timeout) == 108);
+    assert!(size_of::<BufferEvent>() == 360);
+    assert!(offset_of!(BufferEvent, write) == 136);
+    assert!(offset_of!(BufferEvent, input) == 256);
+    assert!(offset_of!(BufferEvent, read_marks) == 272);
+    assert!(offset_of!(BufferEvent, on_read) == 304);
+    assert!(offset_of!(BufferEvent, read_timeout) == 336);
+    assert!(offset_of!(BufferEvent, write_timeout) == 344);
+    assert!(offset_of!(BufferEvent, enabled) == 352);
+};
+
+const _: () = {
+    assert!(size_of::<Watermarks>() == 16);
+    assert!(offset_of!(BufferEvent, read) == 16);
+    assert!(offset_of!(BufferEvent, output) == offset_of!(BufferEvent, input) + 8);
+    assert!(offset_of!(BufferEvent, write_marks) == offset_of!(BufferEvent, read_marks) + 16);
+    assert!(offset_of!(BufferEvent, on_write) == offset_of!(BufferEvent, on_read) + 8);
+    assert!(offset_of!(BufferEvent, on_event) == offset_of!(BufferEvent, on_read) + 16);
+    assert!(offset_of!(BufferEvent, argument) == offset_of!(BufferEvent, on_read) + 24);
 };
 
 const _: () = {
@@ -173,7 +196,6 @@ const _: () = {
     assert!(offset_of!(EventCallback, closure) == 19);
     assert!(offset_of!(EventCallback, function) == 24);
     assert!(offset_of!(EventCallback, argument) == 32);
-    assert!(size_of::<Event>() == 128);
     assert!(offset_of!(Event, timer) == 40);
     assert!(offset_of!(Event, fd) == 56);
     assert!(offset_of!(Event, base) == 64);
@@ -182,5 +204,4 @@ const _: () = {
     assert!(offset_of!(Calls, running) == 8);
     assert!(offset_of!(Event, events) == 104);
     assert!(offset_of!(Event, result) == 106);
-    assert!(offset_of!(Event, timeout) == 112);
 };

@@ -27,6 +27,7 @@ mod log;
 mod memory;
 mod missing;
 mod shared;
+mod system;
 mod thread;
 mod time;
 mod util;

@@ -3,11 +3,12 @@
 use std::ffi::{c_int, c_short, c_uint, c_void};
 use std::ptr::NonNull;
 
-use libc::{sockaddr, sockaddr_storage};
-
 use crate::event::{Base, what};
 use crate::layout::fields;
 use crate::shared::{Handle, Shared};
+use crate::system::{
+    self, AF_UNSPEC, Length, Making, SOCK_STREAM, Socket, sockaddr, sockaddr_storage,
+};
 use crate::thread::Lock;
 use crate::util::socket;
 use crate::{log, memory, time};
@@ -28,7 +29,7 @@ mod option {
 }
 
 /// A new connection: listener, descriptor, its peer's address, argument.
-type AcceptFn = unsafe extern "C" fn(Listener, c_int, *mut sockaddr, c_int, *mut c_void);
+type AcceptFn = unsafe extern "C" fn(Listener, Socket, *mut sockaddr, c_int, *mut c_void);
 /// None can be taken; errno(3) says why.
 type ErrorFn = unsafe extern "C" fn(Listener, *mut c_void);
 
@@ -36,7 +37,7 @@ type ErrorFn = unsafe extern "C" fn(Listener, *mut c_void);
 pub(crate) struct Inner {
     /// There is a reference for the program, and one while it is called.
     shared: Shared,
-    fd: c_int,
+    fd: Socket,
     flags: c_uint,
     on_accept: Option<AcceptFn>,
     on_error: Option<ErrorFn>,
@@ -59,7 +60,7 @@ const REST: u64 = 100_000;
 
 impl Listener {
     fields! {
-        fd, set_fd: c_int = fd;
+        fd, set_fd: Socket = fd;
         flags, set_flags: c_uint = flags;
         on_accept, set_on_accept: Option<AcceptFn> = on_accept;
         on_error, set_on_error: Option<ErrorFn> = on_error;
@@ -104,20 +105,13 @@ impl Listener {
 
     /// Takes connections until there are none, or something is in the way.
     fn accept(self) {
-        let mut flags = 0;
-        if !self.has(option::LEAVE_BLOCKING) {
-            flags |= libc::SOCK_NONBLOCK;
-        }
-        if self.has(option::CLOSE_ON_EXEC) {
-            flags |= libc::SOCK_CLOEXEC;
-        }
+        let blocks = self.has(option::LEAVE_BLOCKING);
+        let closes = self.has(option::CLOSE_ON_EXEC);
         loop {
             // SAFETY: an address of zeros is one.
             let mut peer: sockaddr_storage = unsafe { std::mem::zeroed() };
-            let mut length = size_of::<sockaddr_storage>() as u32;
-            let place = (&raw mut peer).cast::<sockaddr>();
-            // SAFETY: room for an address, and its length.
-            let fd = unsafe { libc::accept4(self.fd(), place, &raw mut length, flags) };
+            let mut length = size_of::<sockaddr_storage>() as Length;
+            let fd = system::accept(self.fd(), &mut peer, &mut length, blocks, closes);
             if fd < 0 {
                 break;
             }
@@ -128,6 +122,7 @@ impl Listener {
             let argument = self.argument();
             self.refer();
             self.unlock();
+            let place = (&raw mut peer).cast::<sockaddr>();
             // SAFETY: what the program has given to be called now.
             unsafe { call(self, fd, place, length as c_int, argument) };
             self.lock();
@@ -139,19 +134,18 @@ impl Listener {
                 return self.unlock();
             }
         }
-        self.fail(std::io::Error::last_os_error());
+        self.fail(system::last());
     }
 
     fn fail(self, error: std::io::Error) {
         let number = error.raw_os_error().unwrap_or(0);
-        if matches!(number, libc::EAGAIN | libc::EINTR | libc::ECONNABORTED) {
+        if system::took_none(number) {
             return self.unlock();
         }
         self.refer();
         if let Some(call) = self.on_error() {
             let argument = self.argument();
-            // SAFETY: the place of this thread's.
-            unsafe { *libc::__errno_location() = number };
+            system::set_last_error(number);
             self.unlock();
             // SAFETY: what the program has given to be called now.
             unsafe { call(self, argument) };
@@ -162,11 +156,11 @@ impl Listener {
                 &error,
             );
         }
-        let lacks = matches!(
-            number,
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM
-        );
-        if lacks && self.references() > 1 && self.enabled() && self.event().is_added() {
+        if system::ran_out(number)
+            && self.references() > 1
+            && self.enabled()
+            && self.event().is_added()
+        {
             self.rest();
         }
         self.release();
@@ -196,7 +190,7 @@ impl Handle for Listener {
     }
 }
 
-unsafe extern "C" fn ready(_: c_int, _: c_short, listener: *mut c_void) {
+unsafe extern "C" fn ready(_: Socket, _: c_short, listener: *mut c_void) {
     let Some(listener) = NonNull::new(listener.cast()).map(Listener) else {
         return;
     };
@@ -219,12 +213,11 @@ extern "C" fn evconnlistener_new(
     argument: *mut c_void,
     flags: c_uint,
     backlog: c_int,
-    fd: c_int,
+    fd: Socket,
 ) -> Option<Listener> {
     if backlog != 0 {
         let backlog = if backlog > 0 { backlog } else { BACKLOG };
-        // SAFETY: the caller's socket.
-        if unsafe { libc::listen(fd, backlog) } < 0 {
+        if system::listen(fd, backlog) < 0 {
             return None;
         }
     }
@@ -264,41 +257,39 @@ extern "C" fn evconnlistener_new_bind(
     address: *const sockaddr,
     length: c_int,
 ) -> Option<Listener> {
-    let length = u32::try_from(length).ok()?;
+    let length = Length::try_from(length).ok()?;
     if backlog == 0 {
         return None;
     }
     let family = if address.is_null() {
-        libc::AF_UNSPEC
+        AF_UNSPEC
     } else {
         // SAFETY: the caller's address.
         unsafe { (*address).sa_family }.into()
     };
-    let mut kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
-    if flags & option::CLOSE_ON_EXEC != 0 {
-        kind |= libc::SOCK_CLOEXEC;
-    }
-    // SAFETY: makes a socket.
-    let fd = unsafe { libc::socket(family, kind, 0) };
+    let fd = system::socket(Making {
+        family,
+        kind: SOCK_STREAM,
+        close_on_exec: flags & option::CLOSE_ON_EXEC != 0,
+    });
     if fd < 0 {
         return None;
     }
     let listener = prepare(fd, flags)
         // SAFETY: the caller's address, of that length.
-        .filter(|()| address.is_null() || unsafe { libc::bind(fd, address, length) } == 0)
+        .filter(|()| address.is_null() || unsafe { system::bind(fd, address, length) } == 0)
         .and_then(|()| evconnlistener_new(base, on_accept, argument, flags, backlog, fd));
     if listener.is_none() {
-        let error = std::io::Error::last_os_error().raw_os_error();
-        socket::evutil_closesocket(fd);
-        // SAFETY: the place of this thread's.
-        unsafe { *libc::__errno_location() = error.unwrap_or(0) };
+        let error = system::last_error();
+        system::close(fd);
+        system::set_last_error(error);
     }
     listener
 }
 
 /// Sets what has to be set before a socket has its address.
-fn prepare(fd: c_int, flags: c_uint) -> Option<()> {
-    let settings: [(c_uint, extern "C" fn(c_int) -> c_int); 4] = [
+fn prepare(fd: Socket, flags: c_uint) -> Option<()> {
+    let settings: [(c_uint, extern "C" fn(Socket) -> c_int); 4] = [
         (
             option::REUSEABLE,
             socket::evutil_make_listen_socket_reuseable,
@@ -313,7 +304,7 @@ fn prepare(fd: c_int, flags: c_uint) -> Option<()> {
         ),
         (option::V6_ONLY, socket::evutil_make_listen_socket_ipv6only),
     ];
-    let alive = socket::turn_on(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE) == 0;
+    let alive = system::set_option(fd, system::SOL_SOCKET, system::SO_KEEPALIVE, 1) == 0;
     let set = settings
         .iter()
         .all(|(flag, set)| flags & flag == 0 || set(fd) == 0);
@@ -351,7 +342,7 @@ extern "C" fn evconnlistener_get_base(listener: Listener) -> Option<Base> {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evconnlistener_get_fd(listener: Listener) -> c_int {
+extern "C" fn evconnlistener_get_fd(listener: Listener) -> Socket {
     listener.fd()
 }
 

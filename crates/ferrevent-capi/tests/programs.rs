@@ -61,6 +61,31 @@ fn bufferevents_on_io_uring() {
 }
 
 #[test]
+fn bufferevents_that_are_asked_to_use_completions() {
+    // On epoll that means nothing.
+    for backend in ["epoll", "uring", "simulated"] {
+        let variables = [("FERREVENT_BACKEND", backend)];
+        same_on_both("completions", &[], &variables);
+        same_on_both("completions", &["threads"], &variables);
+    }
+}
+
+/// A completion kernel under programs that know nothing of it. Those that count
+/// turns are not among them: what has come is told a turn later.
+#[test]
+fn bufferevents_by_completions() {
+    for backend in ["uring", "simulated"] {
+        let variables = [
+            ("FERREVENT_BACKEND", backend),
+            ("FERREVENT_COMPLETIONS", "1"),
+        ];
+        same_on_both("listener", &[], &variables);
+        same_on_both("listener", &["threads"], &variables);
+        same_on_both("sharing", &[], &variables);
+    }
+}
+
+#[test]
 fn pairs_and_filters() {
     same_on_both("pairs", &[], &[]);
     same_on_both("pairs", &["threads"], &[]);

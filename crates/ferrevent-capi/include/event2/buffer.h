@@ -5,7 +5,9 @@
 
 #include <stdarg.h>
 #include <sys/types.h>
+#ifndef _WIN32
 #include <sys/uio.h>
+#endif
 
 #include <event2/event-config.h>
 #include <event2/util.h>
@@ -27,8 +29,15 @@ struct evbuffer_ptr {
 	} internal_;
 };
 
+#ifdef _WIN32
+struct evbuffer_iovec {
+	void *iov_base;
+	size_t iov_len;
+};
+#else
 #define evbuffer_iovec iovec
 #define EVBUFFER_IOVEC_IS_NATIVE_
+#endif
 
 EVENT2_EXPORT_SYMBOL struct evbuffer *evbuffer_new(void);
 EVENT2_EXPORT_SYMBOL void evbuffer_free(struct evbuffer *buf);
@@ -63,16 +72,8 @@ typedef void (*evbuffer_ref_cleanup_cb)(const void *data, size_t datalen, void *
 EVENT2_EXPORT_SYMBOL int evbuffer_add_reference(struct evbuffer *outbuf, const void *data, size_t datlen,
 	evbuffer_ref_cleanup_cb cleanupfn, void *cleanupfn_arg);
 /* The length of the text, or -1. */
-EVENT2_EXPORT_SYMBOL int evbuffer_add_printf(struct evbuffer *buf, const char *fmt, ...)
-#ifdef __GNUC__
-	__attribute__((format(printf, 2, 3)))
-#endif
-	;
-EVENT2_EXPORT_SYMBOL int evbuffer_add_vprintf(struct evbuffer *buf, const char *fmt, va_list ap)
-#ifdef __GNUC__
-	__attribute__((format(printf, 2, 0)))
-#endif
-	;
+EVENT2_EXPORT_SYMBOL int evbuffer_add_printf(struct evbuffer *buf, const char *fmt, ...) EVENT2_PRINTF_(2, 3);
+EVENT2_EXPORT_SYMBOL int evbuffer_add_vprintf(struct evbuffer *buf, const char *fmt, va_list ap) EVENT2_PRINTF_(2, 0);
 
 /* Parts of files; a length of -1 is all that there is. */
 struct evbuffer_file_segment;

@@ -3,6 +3,9 @@
 #ifndef EVENT2_BUFFEREVENT_STRUCT_H_INCLUDED_
 #define EVENT2_BUFFEREVENT_STRUCT_H_INCLUDED_
 
+#ifdef _WIN32
+#include <winsock2.h>
+#endif
 #include <sys/time.h>
 #include <sys/types.h>
 

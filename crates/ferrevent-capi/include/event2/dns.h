@@ -88,6 +88,11 @@ EVENT2_EXPORT_SYMBOL int evdns_base_set_option(struct evdns_base *base, const ch
 /* 0; 1 no such file; 2 no reading it; 3 too long; 4 no memory; 5 malformed; 6 no
  * nameserver in it, so the one on this host is used. */
 EVENT2_EXPORT_SYMBOL int evdns_base_resolv_conf_parse(struct evdns_base *base, int flags, const char *const filename);
+#ifdef _WIN32
+/* The system's nameservers; -1 when it has none. */
+#define EVDNS_BASE_CONFIG_WINDOWS_NAMESERVERS_IMPLEMENTED
+EVENT2_EXPORT_SYMBOL int evdns_base_config_windows_nameservers(struct evdns_base *base);
+#endif
 /* As hosts(5); null for this host's own name alone. */
 EVENT2_EXPORT_SYMBOL int evdns_base_load_hosts(struct evdns_base *base, const char *hosts_fname);
 EVENT2_EXPORT_SYMBOL void evdns_base_clear_host_addresses(struct evdns_base *base);

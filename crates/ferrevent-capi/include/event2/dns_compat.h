@@ -30,6 +30,9 @@ EVENT2_EXPORT_SYMBOL int evdns_resolve_reverse_ipv6(const struct in6_addr *in, i
 
 EVENT2_EXPORT_SYMBOL int evdns_set_option(const char *option, const char *val, int flags);
 EVENT2_EXPORT_SYMBOL int evdns_resolv_conf_parse(int flags, const char *const filename);
+#ifdef _WIN32
+EVENT2_EXPORT_SYMBOL int evdns_config_windows_nameservers(void);
+#endif
 EVENT2_EXPORT_SYMBOL void evdns_search_clear(void);
 EVENT2_EXPORT_SYMBOL void evdns_search_add(const char *domain);
 EVENT2_EXPORT_SYMBOL void evdns_search_ndots_set(const int ndots);

@@ -4,6 +4,9 @@
 #define EVENT2_EVENT_H_INCLUDED_
 
 #include <stdio.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#endif
 #include <sys/time.h>
 #include <sys/types.h>
 
@@ -42,7 +45,9 @@ enum event_base_config_flag {
 	EVENT_BASE_FLAG_NOLOCK = 0x01,
 	/* EVENT_* variables of the environment mean nothing. */
 	EVENT_BASE_FLAG_IGNORE_ENV = 0x02,
-	/* Means nothing here. */
+	/* Bufferevents hand their bytes to the kernel, which tells when they have
+	 * moved: on a completion port (Windows), io_uring. Elsewhere it means
+	 * nothing. */
 	EVENT_BASE_FLAG_STARTUP_IOCP = 0x04,
 	/* The clock is read whenever the time is asked for. */
 	EVENT_BASE_FLAG_NO_CACHE_TIME = 0x08,

@@ -49,9 +49,15 @@ EVENT2_EXPORT_SYMBOL int evthread_set_lock_callbacks(const struct evthread_lock_
 EVENT2_EXPORT_SYMBOL int evthread_set_condition_callbacks(const struct evthread_condition_callbacks *);
 EVENT2_EXPORT_SYMBOL void evthread_set_id_callback(unsigned long (*id_fn)(void));
 
+#ifdef _WIN32
+/* Critical sections and condition variables. */
+EVENT2_EXPORT_SYMBOL int evthread_use_windows_threads(void);
+#define EVTHREAD_USE_WINDOWS_THREADS_IMPLEMENTED 1
+#else
 /* Those of pthreads(7). */
 EVENT2_EXPORT_SYMBOL int evthread_use_pthreads(void);
 #define EVTHREAD_USE_PTHREADS_IMPLEMENTED 1
+#endif
 
 EVENT2_EXPORT_SYMBOL void evthread_enable_lock_debugging(void);
 EVENT2_EXPORT_SYMBOL void evthread_enable_lock_debuging(void);

@@ -3,13 +3,18 @@
 #ifndef EVENT2_UTIL_H_INCLUDED_
 #define EVENT2_UTIL_H_INCLUDED_
 
-#include <errno.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
 #include <netdb.h>
+#include <sys/socket.h>
+#endif
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/types.h>
 #include <time.h>
@@ -34,7 +39,11 @@ extern "C" {
 #define ev_ssize_t ssize_t
 #define ev_off_t ev_int64_t
 #define ev_socklen_t socklen_t
+#ifdef _WIN32
+#define evutil_socket_t intptr_t
+#else
 #define evutil_socket_t int
+#endif
 
 #define EV_UINT64_MAX UINT64_MAX
 #define EV_INT64_MAX INT64_MAX
@@ -61,7 +70,8 @@ EVENT2_EXPORT_SYMBOL void evutil_monotonic_timer_free(struct evutil_monotonic_ti
 EVENT2_EXPORT_SYMBOL int evutil_configure_monotonic_time(struct evutil_monotonic_timer *timer, int flags);
 EVENT2_EXPORT_SYMBOL int evutil_gettime_monotonic(struct evutil_monotonic_timer *timer, struct timeval *tp);
 
-/* Sockets: 0 for success, -1 with errno set. */
+/* Sockets: 0 for success, -1 with EVUTIL_SOCKET_ERROR() set. On Windows a pair
+ * is connected over loopback. */
 EVENT2_EXPORT_SYMBOL int evutil_socketpair(int d, int type, int protocol, evutil_socket_t sv[2]);
 EVENT2_EXPORT_SYMBOL int evutil_make_socket_nonblocking(evutil_socket_t sock);
 EVENT2_EXPORT_SYMBOL int evutil_make_socket_closeonexec(evutil_socket_t sock);
@@ -72,11 +82,20 @@ EVENT2_EXPORT_SYMBOL int evutil_make_tcp_listen_socket_deferred(evutil_socket_t 
 EVENT2_EXPORT_SYMBOL int evutil_closesocket(evutil_socket_t sock);
 #define EVUTIL_CLOSESOCKET(s) evutil_closesocket(s)
 
+#ifdef _WIN32
+#define EVUTIL_INVALID_SOCKET INVALID_SOCKET
+#define EVUTIL_SOCKET_ERROR() WSAGetLastError()
+#define EVUTIL_SET_SOCKET_ERROR(errcode) do { WSASetLastError(errcode); } while (0)
+/* That of a socket, where the last call only said that it would block. */
+EVENT2_EXPORT_SYMBOL int evutil_socket_geterror(evutil_socket_t sock);
+EVENT2_EXPORT_SYMBOL const char *evutil_socket_error_to_string(int errcode);
+#else
 #define EVUTIL_INVALID_SOCKET (-1)
 #define EVUTIL_SOCKET_ERROR() (errno)
 #define EVUTIL_SET_SOCKET_ERROR(errcode) do { errno = (errcode); } while (0)
 #define evutil_socket_geterror(sock) (errno)
 #define evutil_socket_error_to_string(errcode) (strerror(errcode))
+#endif
 
 /* Times. */
 #define evutil_gettimeofday(tv, tz) gettimeofday((tv), (tz))
@@ -109,16 +128,8 @@ EVENT2_EXPORT_SYMBOL int evutil_closesocket(evutil_socket_t sock);
 EVENT2_EXPORT_SYMBOL ev_int64_t evutil_strtoll(const char *s, char **endptr, int base);
 EVENT2_EXPORT_SYMBOL int evutil_ascii_strcasecmp(const char *str1, const char *str2);
 EVENT2_EXPORT_SYMBOL int evutil_ascii_strncasecmp(const char *str1, const char *str2, size_t n);
-EVENT2_EXPORT_SYMBOL int evutil_snprintf(char *buf, size_t buflen, const char *format, ...)
-#ifdef __GNUC__
-	__attribute__((format(printf, 3, 4)))
-#endif
-	;
-EVENT2_EXPORT_SYMBOL int evutil_vsnprintf(char *buf, size_t buflen, const char *format, va_list ap)
-#ifdef __GNUC__
-	__attribute__((format(printf, 3, 0)))
-#endif
-	;
+EVENT2_EXPORT_SYMBOL int evutil_snprintf(char *buf, size_t buflen, const char *format, ...) EVENT2_PRINTF_(3, 4);
+EVENT2_EXPORT_SYMBOL int evutil_vsnprintf(char *buf, size_t buflen, const char *format, va_list ap) EVENT2_PRINTF_(3, 0);
 /* A date as HTTP has it; that of now for a null pointer. Returns its length. */
 EVENT2_EXPORT_SYMBOL int evutil_date_rfc1123(char *date, const size_t datelen, const struct tm *tm);
 
@@ -150,7 +161,11 @@ EVENT2_EXPORT_SYMBOL int evutil_sockaddr_cmp(const struct sockaddr *sa1, const s
 #define EVUTIL_EAI_NONAME EAI_NONAME
 #define EVUTIL_EAI_SERVICE EAI_SERVICE
 #define EVUTIL_EAI_SOCKTYPE EAI_SOCKTYPE
+#ifdef EAI_SYSTEM
 #define EVUTIL_EAI_SYSTEM EAI_SYSTEM
+#else
+#define EVUTIL_EAI_SYSTEM (-911)
+#endif
 #define EVUTIL_EAI_CANCEL (-90001)
 #define EVUTIL_AI_PASSIVE AI_PASSIVE
 #define EVUTIL_AI_CANONNAME AI_CANONNAME

@@ -8,6 +8,7 @@ use ferrevent::buffer::{BufferError, End};
 
 use super::direct::{Change, NOTHING};
 use super::{Buf, Held, gone};
+use crate::system::iovec;
 
 type CleanupFn = unsafe extern "C" fn(*const c_void, usize, *mut c_void);
 type Outcome = Result<(), BufferError>;
@@ -60,11 +61,7 @@ unsafe extern "C" fn evbuffer_prepend(buf: Buf, data: *const c_void, length: usi
 
 /// Returns how many bytes were added.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn evbuffer_add_iovec(
-    buf: Buf,
-    vectors: *const libc::iovec,
-    number: c_int,
-) -> usize {
+unsafe extern "C" fn evbuffer_add_iovec(buf: Buf, vectors: *const iovec, number: c_int) -> usize {
     let number = usize::try_from(number).unwrap_or(0);
     let mut held = buf.hold();
     let mut sum = 0;

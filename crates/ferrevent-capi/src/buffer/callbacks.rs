@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use super::{Buf, Held, gone};
 use crate::event::{Base, Ev};
 use crate::memory;
+use crate::system::Socket;
 
 /// `struct evbuffer_cb_info`.
 #[repr(C)]
@@ -162,7 +163,7 @@ impl Held {
     }
 }
 
-unsafe extern "C" fn deferred(_: c_int, _: c_short, buf: *mut c_void) {
+unsafe extern "C" fn deferred(_: Socket, _: c_short, buf: *mut c_void) {
     if let Some(buf) = NonNull::new(buf.cast()) {
         Buf(buf).hold().tell();
     }

@@ -1,4 +1,4 @@
-//! Parts of files, mapped into memory.
+//! Parts of files, mapped into memory or read into it.
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
@@ -8,6 +8,7 @@ use ferrevent::buffer::End;
 
 use super::{Buf, gone};
 use crate::memory;
+use crate::system::{self, FilePart};
 
 /// `struct evbuffer_file_segment`.
 pub(crate) struct FileSegment(Arc<Mapped>);
@@ -18,81 +19,35 @@ type CleanupFn = unsafe extern "C" fn(*const FileSegment, c_int, *mut c_void);
 struct Mapped {
     fd: c_int,
     flags: c_uint,
-    /// The mapping begins at a page, which is before the part.
-    place: *mut c_void,
-    mapped: usize,
-    start: usize,
+    part: FilePart,
     length: usize,
     cleanup: std::sync::Mutex<Option<(CleanupFn, usize, usize)>>,
 }
-
-// SAFETY: a mapping that is only read, and a number.
-unsafe impl Send for Mapped {}
-// SAFETY: as above.
-unsafe impl Sync for Mapped {}
 
 const CLOSE_ON_FREE: c_uint = 0x01;
 
 impl Mapped {
     fn new(fd: c_int, offset: i64, length: i64, flags: c_uint) -> Option<Self> {
         let length = if length == -1 {
-            size_of_file(fd)?.checked_sub(offset)?
+            system::size_of_file(fd)?.checked_sub(offset)?
         } else {
             length
         };
         let (Ok(offset), Ok(length)) = (usize::try_from(offset), usize::try_from(length)) else {
             return None;
         };
-        // SAFETY: asks for a number.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
-        let start = offset % page;
-        let mapped = length + start;
-        let place = if length == 0 {
-            ptr::null_mut()
-        } else {
-            let from = i64::try_from(offset - start).ok()?;
-            // SAFETY: a mapping of its own, wherever there is room.
-            let place = unsafe {
-                libc::mmap(
-                    ptr::null_mut(),
-                    mapped,
-                    libc::PROT_READ,
-                    libc::MAP_PRIVATE,
-                    fd,
-                    from,
-                )
-            };
-            if place == libc::MAP_FAILED {
-                return None;
-            }
-            place
-        };
         Some(Self {
             fd,
             flags,
-            place,
-            mapped,
-            start,
+            part: FilePart::new(fd, offset, length)?,
             length,
             cleanup: std::sync::Mutex::new(None),
         })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.place.is_null() {
-            return &[];
-        }
-        // SAFETY: the mapping stays as long as this does.
-        unsafe { std::slice::from_raw_parts(self.place.cast::<u8>().add(self.start), self.length) }
     }
 }
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        if !self.place.is_null() {
-            // SAFETY: the mapping that was made, and nobody reads it any more.
-            unsafe { libc::munmap(self.place, self.mapped) };
-        }
         let cleanup = self.cleanup.get_mut().ok().and_then(Option::take);
         if let Some((cleanup, segment, argument)) = cleanup {
             let flags = self.flags.cast_signed();
@@ -106,17 +61,8 @@ impl Drop for Mapped {
             });
         }
         if self.flags & CLOSE_ON_FREE != 0 {
-            // SAFETY: the program's descriptor, which it has given away.
-            unsafe { libc::close(self.fd) };
+            system::close_file(self.fd);
         }
-    }
-}
-
-fn size_of_file(fd: c_int) -> Option<i64> {
-    // SAFETY: all zeros is a valid `stat`, and it lives through the call.
-    unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        (libc::fstat(fd, &raw mut stat) == 0).then_some(stat.st_size)
     }
 }
 
@@ -129,7 +75,7 @@ struct Part {
 
 impl AsRef<[u8]> for Part {
     fn as_ref(&self) -> &[u8] {
-        &self.whole.bytes()[self.from..self.from + self.length]
+        &self.whole.part.bytes()[self.from..self.from + self.length]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 
 use super::Buf;
+use crate::system::iovec;
 
 unsafe extern "C" {
     // Those of `csrc/variadic.c`.
@@ -47,7 +48,7 @@ extern "C" fn evbuffer_expand(_: Buf, length: usize) -> c_int {
 unsafe extern "C" fn evbuffer_reserve_space(
     buf: Buf,
     length: isize,
-    vectors: *mut libc::iovec,
+    vectors: *mut iovec,
     number: c_int,
 ) -> c_int {
     let (Ok(length), true) = (usize::try_from(length), number >= 1) else {
@@ -57,7 +58,7 @@ unsafe extern "C" fn evbuffer_reserve_space(
     let Ok(room) = held.buffer.reserve(length) else {
         return -1;
     };
-    let vector = libc::iovec {
+    let vector = iovec {
         iov_base: room.as_mut_ptr().cast(),
         iov_len: room.len(),
     };
@@ -71,7 +72,7 @@ unsafe extern "C" fn evbuffer_reserve_space(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn evbuffer_commit_space(
     buf: Buf,
-    vectors: *const libc::iovec,
+    vectors: *const iovec,
     number: c_int,
 ) -> c_int {
     if number == 0 {

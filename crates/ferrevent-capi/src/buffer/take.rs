@@ -10,6 +10,7 @@ use super::direct::{Change, NOTHING};
 use super::position::{Position, eol_of};
 use super::{Buf, Held};
 use crate::memory;
+use crate::system::iovec;
 
 /// Whether it could be done, and what has changed.
 #[inline(always)]
@@ -195,7 +196,7 @@ unsafe extern "C" fn evbuffer_peek(
     buf: Buf,
     length: isize,
     from: Option<&Position>,
-    vectors: *mut libc::iovec,
+    vectors: *mut iovec,
     number: c_int,
 ) -> c_int {
     let held = buf.hold();
@@ -226,7 +227,7 @@ unsafe extern "C" fn evbuffer_peek(
         if count < number {
             // SAFETY: the caller's vectors.
             unsafe {
-                vectors.add(count).write(libc::iovec {
+                vectors.add(count).write(iovec {
                     iov_base: bytes.as_ptr().cast_mut().cast(),
                     iov_len: bytes.len(),
                 });

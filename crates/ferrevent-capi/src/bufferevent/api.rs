@@ -3,12 +3,11 @@
 use std::ffi::{c_int, c_short, c_void};
 use std::mem::MaybeUninit;
 
-use libc::timeval;
-
 use super::{Bev, Kind};
 use crate::buffer::{self, Buf};
 use crate::event::Base;
 use crate::layout::{DataFn, TellFn};
+use crate::system::timeval;
 use crate::time;
 
 impl Bev {

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_short, c_void};
 
 use super::{Bev, Waiting, option, told};
 use crate::event::{Ev, what};
+use crate::system::Socket;
 
 /// How callbacks are to be called (`BEV_TRIG_*`).
 pub(super) mod trigger {
@@ -147,7 +148,7 @@ impl Bev {
     }
 }
 
-unsafe extern "C" fn deferred(_: c_int, _: c_short, bev: *mut c_void) {
+unsafe extern "C" fn deferred(_: Socket, _: c_short, bev: *mut c_void) {
     // SAFETY: the argument of its own event, which has a reference to it.
     let bev = unsafe { Bev::of_argument(bev) };
     bev.lock();
@@ -155,15 +156,7 @@ unsafe extern "C" fn deferred(_: c_int, _: c_short, bev: *mut c_void) {
     bev.release();
 }
 
-pub(super) fn errno() -> c_int {
-    // SAFETY: the place of this thread's.
-    unsafe { *libc::__errno_location() }
-}
-
-pub(super) fn set_errno(error: c_int) {
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = error };
-}
+pub(super) use crate::system::{last_error as errno, set_last_error as set_errno};
 
 #[unsafe(no_mangle)]
 extern "C" fn bufferevent_trigger(bev: Bev, events: c_short, options: c_int) {

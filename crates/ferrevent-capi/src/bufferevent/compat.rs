@@ -6,11 +6,11 @@ use super::Bev;
 use super::api::bufferevent_set_timeouts;
 use super::socket::bufferevent_socket_new;
 use crate::layout::{DataFn, TellFn};
-use crate::time;
+use crate::system::Socket;
 
 #[unsafe(no_mangle)]
 extern "C" fn bufferevent_new(
-    fd: c_int,
+    fd: Socket,
     on_read: Option<DataFn>,
     on_write: Option<DataFn>,
     on_event: Option<TellFn>,
@@ -25,8 +25,7 @@ extern "C" fn bufferevent_new(
 #[unsafe(no_mangle)]
 extern "C" fn bufferevent_settimeout(bev: Bev, read: c_int, write: c_int) {
     let [read, write] = [read, write].map(|seconds| {
-        let mut timeout = time::timeval_of(0);
-        timeout.tv_sec = seconds.into();
+        let timeout = crate::system::timeval_of(seconds.into(), 0);
         (seconds != 0).then_some(timeout)
     });
     bufferevent_set_timeouts(bev, read.as_ref(), write.as_ref());

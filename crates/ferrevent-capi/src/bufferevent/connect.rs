@@ -1,14 +1,17 @@
 //! Connecting a bufferevent to a peer.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::net::SocketAddr;
 use std::ptr;
-
-use libc::{addrinfo, sockaddr};
 
 use super::callbacks::{errno, set_errno, trigger};
 use super::{Bev, Kind, rest, told};
 use crate::dns::{Resolver, look_up_peer};
-use crate::event::what;
+use crate::event::{Base, what};
+use crate::system::{
+    self, AF_INET, AF_INET6, AF_UNSPEC, Length, Making, SOCK_STREAM, Socket, addrinfo, sockaddr,
+};
+use crate::util::address;
 
 /// What became of a connect(2) that does not wait.
 enum Attempt {
@@ -23,11 +26,13 @@ impl Bev {
     pub(super) fn find_connected(self) -> Option<bool> {
         let error = if self.refused() {
             self.set_refused(false);
-            libc::ECONNREFUSED
+            system::ECONNREFUSED
+        } else if let Some(stream) = self.stream() {
+            self.connect_outcome(stream)?
         } else {
-            error_of(self.fd())
+            system::error_of(self.fd())
         };
-        if matches!(error, libc::EINPROGRESS | libc::EINTR | libc::EAGAIN) {
+        if system::still_connects(error) {
             return None;
         }
         self.set_connecting(false);
@@ -56,12 +61,22 @@ impl Bev {
             };
             // SAFETY: the caller's address.
             let family = unsafe { (*address).sa_family };
-            // SAFETY: makes a socket.
-            fd = unsafe { libc::socket(family.into(), libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0) };
+            fd = system::socket(Making {
+                family: family.into(),
+                kind: SOCK_STREAM,
+                close_on_exec: false,
+            });
             if fd < 0 {
                 return false;
             }
             made = Some(fd);
+        }
+        if let Some((address, length)) = address
+            && self.base().is_some_and(Base::moves_bytes)
+            // SAFETY: the caller's address, of that length.
+            && let Some(peer) = unsafe { address::read_socket(address, length as Length) }
+        {
+            return self.connect_by_stream(fd, peer);
         }
         let attempt = match address {
             None => Attempt::Going,
@@ -70,8 +85,7 @@ impl Bev {
                 None => {
                     if let Some(fd) = made {
                         let error = errno();
-                        // SAFETY: made above, and nobody else's yet.
-                        unsafe { libc::close(fd) };
+                        system::close(fd);
                         set_errno(error);
                     }
                     return false;
@@ -79,7 +93,7 @@ impl Bev {
             },
         };
         let error = errno();
-        self.reassign(fd);
+        self.reassign(fd, None);
         match attempt {
             Attempt::Going => {
                 if !self.enable_socket(what::WRITE) {
@@ -100,6 +114,16 @@ impl Bev {
         true
     }
 
+    /// The kernel connects, and completes that.
+    fn connect_by_stream(self, fd: Socket, peer: SocketAddr) -> bool {
+        self.reassign(fd, Some(peer));
+        if !self.enable_socket(what::WRITE) {
+            return false;
+        }
+        self.set_connecting(true);
+        true
+    }
+
     /// Takes the answer to a question for a name.
     fn connect_to_answer(self, answer: Result<*mut addrinfo, c_int>) {
         self.wake_writing(rest::LOOKUP);
@@ -117,7 +141,7 @@ impl Bev {
         let length = c_int::try_from(length).unwrap_or(0);
         let connected = self.connect(Some((address, length)));
         // SAFETY: as above, and nobody uses it any more.
-        unsafe { libc::freeaddrinfo(answer) };
+        unsafe { system::freeaddrinfo(answer) };
         if !connected {
             self.tell(told::ERROR, 0);
         }
@@ -125,28 +149,17 @@ impl Bev {
 }
 
 /// Begins to connect; `None` for an error other than a refusal.
-fn attempt(fd: c_int, address: *const sockaddr, length: c_int) -> Option<Attempt> {
-    let length = u32::try_from(length).ok()?;
+fn attempt(fd: Socket, address: *const sockaddr, length: c_int) -> Option<Attempt> {
+    let length = Length::try_from(length).ok()?;
     // SAFETY: the caller's address, of that length.
-    if unsafe { libc::connect(fd, address, length) } == 0 {
+    if unsafe { system::connect(fd, address, length) } == 0 {
         return Some(Attempt::Done);
     }
     match errno() {
-        libc::EINPROGRESS | libc::EINTR => Some(Attempt::Going),
-        libc::ECONNREFUSED => Some(Attempt::Refused),
+        error if system::is_connecting(error) => Some(Attempt::Going),
+        system::ECONNREFUSED => Some(Attempt::Refused),
         _ => None,
     }
-}
-
-/// The error that a socket has come to.
-fn error_of(fd: c_int) -> c_int {
-    let mut error: c_int = 0;
-    let mut length = size_of::<c_int>() as u32;
-    let place = (&raw mut error).cast::<c_void>();
-    // SAFETY: an int that lives through the call.
-    let outcome =
-        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, place, &raw mut length) };
-    if outcome < 0 { errno() } else { error }
 }
 
 #[unsafe(no_mangle)]
@@ -172,7 +185,7 @@ unsafe extern "C" fn bufferevent_socket_connect_hostname(
     name: *const c_char,
     port: c_int,
 ) -> c_int {
-    let families = [libc::AF_INET, libc::AF_INET6, libc::AF_UNSPEC];
+    let families = [AF_INET, AF_INET6, AF_UNSPEC];
     if !families.contains(&family) || !(1..=65535).contains(&port) {
         return -1;
     }
@@ -209,17 +222,17 @@ fn look_up(family: c_int, name: &CStr, port: c_int) -> Result<*mut addrinfo, c_i
         .strip_prefix(b"[")
         .and_then(|rest| rest.strip_suffix(b"]"))
         .unwrap_or(bytes);
-    let name = std::ffi::CString::new(bare).map_err(|_| libc::EAI_NONAME)?;
-    let port = std::ffi::CString::new(port.to_string()).map_err(|_| libc::EAI_SERVICE)?;
+    let name = std::ffi::CString::new(bare).map_err(|_| system::EAI_NONAME)?;
+    let port = std::ffi::CString::new(port.to_string()).map_err(|_| system::EAI_SERVICE)?;
     // SAFETY: a struct of numbers and pointers, of which all may be zero.
     let mut hints: addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_family = family;
-    hints.ai_socktype = libc::SOCK_STREAM;
-    hints.ai_protocol = libc::IPPROTO_TCP;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_protocol = system::IPPROTO_TCP;
     let mut answer = ptr::null_mut();
     // SAFETY: strings and a struct that live through the call.
     let code = unsafe {
-        libc::getaddrinfo(
+        system::getaddrinfo(
             name.as_ptr(),
             port.as_ptr(),
             &raw const hints,

@@ -14,6 +14,7 @@ mod filter;
 mod life;
 mod limits;
 mod marks;
+mod moved;
 mod pair;
 mod resting;
 mod socket;
@@ -28,6 +29,7 @@ use ferrevent::buffer::End;
 use crate::buffer::Buf;
 use crate::event::{Base, Ev};
 use crate::layout::{BufferEvent, DataFn, TellFn, Watermarks, fields};
+use crate::system::timeval;
 use crate::thread::Lock;
 use filter::Filter;
 use limits::Limited;
@@ -165,8 +167,8 @@ impl Bev {
         on_write, set_on_write: Option<DataFn> = visible.on_write;
         on_event, set_on_event: Option<TellFn> = visible.on_event;
         argument, set_argument: *mut c_void = visible.argument;
-        read_timeout, set_read_timeout: libc::timeval = visible.read_timeout;
-        write_timeout, set_write_timeout: libc::timeval = visible.write_timeout;
+        read_timeout, set_read_timeout: timeval = visible.read_timeout;
+        write_timeout, set_write_timeout: timeval = visible.write_timeout;
         enabled, set_enabled: c_short = visible.enabled;
     }
 

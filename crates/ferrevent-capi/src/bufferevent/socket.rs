@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_short, c_void};
 use std::io;
+use std::net::SocketAddr;
 
 use ferrevent::buffer::End;
 use ferrevent_core::limit::Direction;
@@ -9,16 +10,18 @@ use ferrevent_core::limit::Direction;
 use super::callbacks::{errno, set_errno};
 use super::{Bev, Direct, Kind, option, rest, told};
 use crate::event::{Base, what};
+use crate::system::{self, Socket};
 
 const IO_EVENTS: c_short = what::PERSIST | what::FINALIZE;
 
 impl Bev {
-    pub(super) fn fd(self) -> c_int {
+    pub(super) fn fd(self) -> Socket {
         self.read_event().fd()
     }
 
-    /// Has it read from this descriptor and write to it.
-    fn assign(self, fd: c_int) {
+    /// Has it read from this descriptor and write to it, when it is connected
+    /// to a peer if there is one.
+    fn assign(self, fd: Socket, peer: Option<SocketAddr>) {
         let argument = self.as_argument();
         self.read_event()
             .prepare(self.base(), fd, what::READ | IO_EVENTS, readable, argument);
@@ -26,14 +29,16 @@ impl Bev {
             .prepare(self.base(), fd, what::WRITE | IO_EVENTS, writable, argument);
         // SAFETY: it is there, and no reference is kept.
         unsafe { (*self.own()).direct = Direct::Unknown };
+        self.move_bytes(peer);
     }
 
-    pub(super) fn reassign(self, fd: c_int) {
+    pub(super) fn reassign(self, fd: Socket, peer: Option<SocketAddr>) {
         self.read_event().stop();
         self.write_event().stop();
         self.input().set_frozen(End::Back, false);
         self.output().set_frozen(End::Front, false);
-        self.assign(fd);
+        self.stop_moving();
+        self.assign(fd, peer);
         if fd >= 0 {
             self.enable(self.enabled());
         }
@@ -90,13 +95,13 @@ impl Bev {
 
     /// Whether a write may be tried at any time: the descriptor does not block.
     fn is_direct(self) -> bool {
+        if self.stream().is_some() {
+            return !self.connecting();
+        }
         // SAFETY: it is there, and nobody is called meanwhile.
         let direct = unsafe { &mut (*self.own()).direct };
         if *direct == Direct::Unknown {
-            let fd = self.fd();
-            // SAFETY: reads the flags of whatever that number is.
-            let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-            *direct = if flags >= 0 && flags & libc::O_NONBLOCK != 0 {
+            *direct = if system::is_nonblocking(self.fd()) == Some(true) {
                 Direct::Yes
             } else {
                 Direct::No
@@ -110,7 +115,7 @@ impl Bev {
             self.fail(what::READ, told::READING | told::TIMEOUT);
             return;
         }
-        let mut most = self.most_read();
+        let mut most = self.most_received();
         let high = self.read_marks().high;
         if high != 0 {
             let room = high.saturating_sub(self.input().len());
@@ -123,17 +128,20 @@ impl Bev {
         if self.read_rests() != 0 {
             return;
         }
+        if self.connecting() && self.stream().is_some() {
+            return;
+        }
         let most = self.may_move(Direction::Read, most);
         if most == 0 {
             return;
         }
-        let outcome = self.input().receive(self.fd(), most);
+        let outcome = self.receive(most);
         self.moved(Direction::Read, *outcome.as_ref().unwrap_or(&0));
         match outcome {
             Ok(0) => self.fail(what::READ, told::READING | told::EOF),
             Ok(_) => self.trigger(what::READ, 0),
             Err(error) if is_passing(&error) => {}
-            Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => {
+            Err(error) if error.raw_os_error() == Some(system::ECONNREFUSED) => {
                 self.set_refused(true);
             }
             Err(error) => {
@@ -157,6 +165,9 @@ impl Bev {
         }
         if self.write_rests() != 0 {
             return;
+        }
+        if let Some(stream) = self.stream() {
+            return self.write_moved(stream, connected);
         }
         let ev = self.write_event();
         let length = self.output().len();
@@ -194,7 +205,7 @@ impl Bev {
 
     /// Waits for the kernel if it has not taken everything, or comes back for
     /// the rest in the next turn.
-    fn go_on_writing(self, took_all: bool) {
+    pub(super) fn go_on_writing(self, took_all: bool) {
         let ev = self.write_event();
         if self.output().len() == 0 {
             ev.stop();
@@ -206,7 +217,7 @@ impl Bev {
     }
 
     /// Ends one direction, and tells why.
-    fn fail(self, direction: c_short, why: c_short) {
+    pub(super) fn fail(self, direction: c_short, why: c_short) {
         let error = errno();
         self.disable(direction);
         set_errno(error);
@@ -214,10 +225,10 @@ impl Bev {
     }
 
     pub(super) fn close(self) {
+        self.stop_moving();
         let fd = self.fd();
         if self.has(option::CLOSE_ON_FREE) && fd >= 0 {
-            // SAFETY: the program has said that the descriptor is ours to close.
-            unsafe { libc::close(fd) };
+            system::close(fd);
         }
     }
 }
@@ -230,20 +241,20 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// The program looks for the error where C has it.
-fn set_error(error: &io::Error) {
+pub(super) fn set_error(error: &io::Error) {
     if let Some(error) = error.raw_os_error() {
         set_errno(error);
     }
 }
 
-unsafe extern "C" fn readable(_: c_int, events: c_short, bev: *mut c_void) {
+unsafe extern "C" fn readable(_: Socket, events: c_short, bev: *mut c_void) {
     // SAFETY: the argument of its own event.
     let bev = unsafe { Bev::of_argument(bev) };
     let _held = bev.hold();
     bev.read(events);
 }
 
-unsafe extern "C" fn writable(_: c_int, events: c_short, bev: *mut c_void) {
+unsafe extern "C" fn writable(_: Socket, events: c_short, bev: *mut c_void) {
     // SAFETY: as above.
     let bev = unsafe { Bev::of_argument(bev) };
     let _held = bev.hold();
@@ -253,11 +264,11 @@ unsafe extern "C" fn writable(_: c_int, events: c_short, bev: *mut c_void) {
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn bufferevent_socket_new(
     base: Option<Base>,
-    fd: c_int,
+    fd: Socket,
     options: c_int,
 ) -> Option<Bev> {
     let bev = Bev::new(base, Kind::Socket, options)?;
-    bev.assign(fd);
+    bev.assign(fd, None);
     bev.freeze();
     Some(bev)
 }
@@ -268,6 +279,7 @@ extern "C" fn bufferevent_base_set(base: Option<Base>, bev: Bev) -> c_int {
     if bev.kind() != Kind::Socket {
         return -1;
     }
+    bev.stop_moving();
     bev.set_base(base);
     for ev in [bev.read_event(), bev.write_event()] {
         if !ev.move_to(base) {
@@ -275,15 +287,16 @@ extern "C" fn bufferevent_base_set(base: Option<Base>, bev: Bev) -> c_int {
         }
     }
     bev.limits_move_to(base);
+    bev.move_bytes(None);
     0
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn bufferevent_setfd(bev: Bev, fd: c_int) -> c_int {
+extern "C" fn bufferevent_setfd(bev: Bev, fd: Socket) -> c_int {
     let _held = bev.hold();
     match (bev.kind(), bev.other()) {
         (Kind::Socket, _) => {
-            bev.reassign(fd);
+            bev.reassign(fd, None);
             0
         }
         (Kind::Filter, Some(below)) => bufferevent_setfd(below, fd),
@@ -292,7 +305,7 @@ extern "C" fn bufferevent_setfd(bev: Bev, fd: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-pub(super) extern "C" fn bufferevent_getfd(bev: Bev) -> c_int {
+pub(super) extern "C" fn bufferevent_getfd(bev: Bev) -> Socket {
     let _held = bev.hold();
     match (bev.kind(), bev.other()) {
         (Kind::Socket, _) => bev.fd(),

@@ -1,11 +1,12 @@
 //! Timeouts of bufferevents that have no descriptor: their two events are
 //! nothing but timers.
 
-use std::ffi::{c_int, c_short, c_void};
+use std::ffi::{c_short, c_void};
 
 use super::{Bev, told};
 use crate::event::{Ev, what};
 use crate::layout::EventFn;
+use crate::system::{Socket, timeval};
 use crate::time;
 
 impl Bev {
@@ -49,18 +50,18 @@ impl Bev {
     }
 }
 
-fn restart(ev: Ev, timeout: libc::timeval) {
+fn restart(ev: Ev, timeout: timeval) {
     if time::micros_of(timeout) > 0 {
         ev.start(timeout);
     }
 }
 
-unsafe extern "C" fn read_timed_out(_: c_int, _: c_short, bev: *mut c_void) {
+unsafe extern "C" fn read_timed_out(_: Socket, _: c_short, bev: *mut c_void) {
     // SAFETY: the argument of its own event.
     timed_out(unsafe { Bev::of_argument(bev) }, what::READ, told::READING);
 }
 
-unsafe extern "C" fn write_timed_out(_: c_int, _: c_short, bev: *mut c_void) {
+unsafe extern "C" fn write_timed_out(_: Socket, _: c_short, bev: *mut c_void) {
     // SAFETY: as above.
     timed_out(unsafe { Bev::of_argument(bev) }, what::WRITE, told::WRITING);
 }

@@ -3,16 +3,14 @@
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_short, c_void};
 use std::io;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-
-use libc::{sockaddr, sockaddr_storage};
 
 use super::message::{self, flag};
 use super::request::{Asker, NOT_IMPLEMENTED, Request};
 use crate::event::{Base, what};
 use crate::layout::fields;
 use crate::shared::{Handle, Shared};
+use crate::system::{self, Length, Socket, sockaddr_storage};
 use crate::thread::Lock;
 use crate::util::socket;
 use crate::{debug, memory, time};
@@ -25,7 +23,7 @@ pub(super) struct Inner {
     /// There is a reference for the program, one for each request, and one
     /// while it reads.
     shared: Shared,
-    fd: c_int,
+    fd: Socket,
     function: RequestFn,
     argument: *mut c_void,
     /// The program has closed it: nobody asks any more.
@@ -46,7 +44,7 @@ const MOST_AT_ONCE: usize = 64;
 
 impl Port {
     fields! {
-        fd, set_fd: c_int = fd;
+        fd, set_fd: Socket = fd;
         function, set_function: RequestFn = function;
         argument, set_argument: *mut c_void = argument;
         closing, set_closing: bool = closing;
@@ -186,21 +184,15 @@ impl Handle for Port {
 }
 
 /// Receives a datagram, and who has sent it.
-fn receive(fd: c_int, room: &mut [u8; LONGEST]) -> io::Result<(&[u8], Asker)> {
-    let mut address = MaybeUninit::<sockaddr_storage>::zeroed();
-    let mut length = size_of::<sockaddr_storage>() as u32;
-    let from = address.as_mut_ptr().cast::<sockaddr>();
-    let to = room.as_mut_ptr().cast::<c_void>();
-    // SAFETY: room for bytes and an address, and their lengths.
-    let got = unsafe { libc::recvfrom(fd, to, LONGEST, 0, from, &raw mut length) };
+fn receive(fd: Socket, room: &mut [u8; LONGEST]) -> io::Result<(&[u8], Asker)> {
+    // SAFETY: an address of zeros is one.
+    let mut address: sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<sockaddr_storage>() as Length;
+    let got = system::receive_from(fd, room, &mut address, &mut length);
     let Ok(got) = usize::try_from(got) else {
-        return Err(io::Error::last_os_error());
+        return Err(system::last());
     };
-    let asker = Asker {
-        // SAFETY: zeros are an address, and what was written is one.
-        address: unsafe { address.assume_init() },
-        length,
-    };
+    let asker = Asker { address, length };
     Ok((&room[..got], asker))
 }
 
@@ -209,7 +201,7 @@ fn may_pass(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | WouldBlock)
 }
 
-unsafe extern "C" fn ready(_: c_int, events: c_short, port: *mut c_void) {
+unsafe extern "C" fn ready(_: Socket, events: c_short, port: *mut c_void) {
     let Some(port) = NonNull::new(port.cast()).map(Port) else {
         return;
     };
@@ -232,7 +224,7 @@ unsafe extern "C" fn ready(_: c_int, events: c_short, port: *mut c_void) {
 #[unsafe(no_mangle)]
 extern "C" fn evdns_add_server_port_with_base(
     base: Option<Base>,
-    fd: c_int,
+    fd: Socket,
     flags: c_int,
     function: Option<RequestFn>,
     argument: *mut c_void,
@@ -269,7 +261,7 @@ extern "C" fn evdns_add_server_port_with_base(
 
 #[unsafe(no_mangle)]
 extern "C" fn evdns_add_server_port(
-    fd: c_int,
+    fd: Socket,
     flags: c_int,
     function: Option<RequestFn>,
     argument: *mut c_void,

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::message::{Data, Entry, Owner, Value, name_of};
 use super::request::Request;
+use crate::system::in_addr;
 
 /// Types of records, the one class that there is, and the section of answers.
 const A: u16 = 1;
@@ -81,7 +82,7 @@ unsafe extern "C" fn evdns_server_request_add_aaaa_reply(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn evdns_server_request_add_ptr_reply(
     request: Option<Request>,
-    address: Option<&libc::in_addr>,
+    address: Option<&in_addr>,
     owner: *const c_char,
     name: *const c_char,
     ttl: c_int,
@@ -159,7 +160,7 @@ fn entry(owner: Owner, kind: u16, ttl: c_int, value: Value) -> Entry {
 }
 
 /// The name below `in-addr.arpa` of an address (RFC 1035, 3.5).
-fn name_of_address(address: &libc::in_addr) -> Option<Owner> {
+fn name_of_address(address: &in_addr) -> Option<Owner> {
     let [a, b, c, d] = Ipv4Addr::from(address.s_addr.to_ne_bytes()).octets();
     name_of(format!("{d}.{c}.{b}.{a}.in-addr.arpa").as_bytes())
 }

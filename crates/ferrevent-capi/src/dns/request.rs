@@ -1,16 +1,15 @@
 //! A question that came to a port, until it is answered.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::io;
 use std::ptr::NonNull;
-
-use libc::{sockaddr, sockaddr_storage};
 
 use super::message::{self, Asked, Entry, Question, flag};
 use super::port::Port;
 use crate::layout::{DnsQuestion, DnsRequest};
 use crate::memory;
 use crate::shared::Handle;
+use crate::system::{self, Length, Socket, sockaddr, sockaddr_storage};
 
 /// `struct evdns_server_request`.
 #[repr(C)]
@@ -38,7 +37,7 @@ pub(super) struct Request(NonNull<Inner>);
 #[derive(Clone, Copy)]
 pub(super) struct Asker {
     pub(super) address: sockaddr_storage,
-    pub(super) length: u32,
+    pub(super) length: Length,
 }
 
 /// Codes of answers that are the library's own.
@@ -121,15 +120,13 @@ impl Request {
     }
 
     /// Sends the answer.
-    pub(super) fn send(self, fd: c_int) -> io::Result<()> {
+    pub(super) fn send(self, fd: Socket) -> io::Result<()> {
         self.with(|it| {
             let answer = it.answer.as_deref().unwrap_or_default();
-            let from = answer.as_ptr().cast::<c_void>();
             let to = (&raw const it.asker.address).cast::<sockaddr>();
-            // SAFETY: bytes and an address that live through the call.
-            let sent = unsafe { libc::sendto(fd, from, answer.len(), 0, to, it.asker.length) };
-            if sent < 0 {
-                return Err(io::Error::last_os_error());
+            // SAFETY: an address of that length.
+            if unsafe { system::send_to(fd, answer, to, it.asker.length) } < 0 {
+                return Err(system::last());
             }
             Ok(())
         })

@@ -2,17 +2,16 @@
 
 use std::ffi::{c_int, c_short};
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use ferrevent::Readiness;
 use ferrevent::engine::Registration;
 use ferrevent_core::timer::Tick;
-use libc::timeval;
 
 use super::base::Inner;
 use super::queue::Queue;
 use super::{Ev, Held, closure, flag, what};
-use crate::{debug, log, thread, time};
+use crate::system::timeval;
+use crate::{debug, log, system, thread, time};
 
 /// Whether the caller waits until the event's callback does not run.
 #[derive(Clone, Copy, PartialEq)]
@@ -272,10 +271,12 @@ impl Inner {
     fn insert(&mut self, ev: Ev) -> io::Result<()> {
         if ev.waits_for(what::SIGNAL) {
             self.signals.add(self.engine.backend(), ev)?;
+        } else if ev.stream() != 0 {
+            self.heed(ev, true);
         } else if ev.fd() >= 0 {
             // SAFETY: the number is only told to the kernel, which refuses one
             // that is not open.
-            let fd = unsafe { BorrowedFd::borrow_raw(ev.fd()) };
+            let fd = unsafe { system::borrow(ev.fd()) };
             let mut registration = Registration::new(interest_of(ev));
             registration.edge = ev.waits_for(what::EDGE) && self.features.have_edges();
             let token = self.engine.add_watch(fd, registration, ev)?;
@@ -292,6 +293,8 @@ impl Inner {
         ev.set_flags(ev.flags() & !flag::INSERTED);
         if ev.waits_for(what::SIGNAL) {
             self.signals.remove(ev);
+        } else if ev.stream() != 0 {
+            self.heed(ev, false);
         } else if let Some(token) = ev.token() {
             self.engine.remove(token);
             ev.set_watch(0);

@@ -13,21 +13,25 @@ use ferrevent_core::timer::Tick;
 use ferrevent_core::timer::TimerQueue;
 use ferrevent_os::Backend;
 use ferrevent_os::sys::{Clock, Sys};
-use libc::timeval;
 
 use super::config::{Config, Features};
 use super::once::Once;
 use super::queue::Queue;
 use super::signals::Signals;
+use super::streams::{Ends, Streams};
 use super::{Base, Ev, EventBase, flag};
+use crate::system::timeval;
 use crate::thread::WaitLock;
-use crate::{log, memory, time};
+use crate::{log, memory, system, time};
 
 /// The state of a base.
 pub(crate) struct Inner {
-    pub(super) engine: Engine<(), Ev>,
+    pub(super) engine: Engine<Ends, Ev>,
     pub(super) features: Features,
     pub(super) signals: Signals,
+    pub(super) streams: Streams,
+    /// Whether bufferevents have streams under them.
+    pub(super) moves_bytes: bool,
     /// Deadlines, in microseconds of the monotonic clock.
     pub(super) timers: TimerQueue<Ev>,
     /// The events that are active, by priority.
@@ -140,6 +144,8 @@ impl Base {
             engine: Engine::new(Arc::new(backend), 1),
             features: Features::of(kind),
             signals: Signals::default(),
+            streams: Streams::default(),
+            moves_bytes: config.moves_bytes(kind),
             timers: TimerQueue::new(Tick(now)),
             active: vec![Queue::default()],
             later: Queue::default(),
@@ -178,6 +184,7 @@ impl Base {
         for ev in held.everything() {
             held.forget(ev, finalise);
         }
+        held.end_all_streams();
         let once: Vec<_> = held.once.drain().collect();
         drop(held);
         for once in once {
@@ -276,10 +283,8 @@ impl Inner {
         let duration = self.plain(duration);
         let micros = time::micros_of(duration);
         let same = |it: &&timeval| {
-            let plain = timeval {
-                tv_sec: it.tv_sec,
-                tv_usec: it.tv_usec & COMMON_MICROS,
-            };
+            let (seconds, marked) = system::parts_of(**it);
+            let plain = system::timeval_of(seconds, marked & COMMON_MICROS);
             time::micros_of(plain) == micros
         };
         if let Some(known) = self.common.iter().find(same) {
@@ -292,8 +297,9 @@ impl Inner {
             ));
             return None;
         }
-        let mut marked = time::timeval_of(micros);
-        marked.tv_usec |= COMMON | (number as i64) << COMMON_SHIFT;
+        let (seconds, plain) = system::parts_of(time::timeval_of(micros));
+        let mark = COMMON | (number as i64) << COMMON_SHIFT;
+        let marked = system::timeval_of(seconds, plain | mark);
         self.common.reserve_exact(COMMON_MOST - number);
         self.common.push(marked);
         self.common.last().map(ptr::from_ref)
@@ -302,12 +308,10 @@ impl Inner {
     /// A duration, without the mark of a common one.
     #[inline]
     pub(super) fn plain(&self, duration: timeval) -> timeval {
-        let number = (duration.tv_usec & COMMON_NUMBER) >> COMMON_SHIFT;
-        if duration.tv_usec & COMMON_MASK == COMMON && (number as usize) < self.common.len() {
-            return timeval {
-                tv_sec: duration.tv_sec,
-                tv_usec: duration.tv_usec & COMMON_MICROS,
-            };
+        let (seconds, marked) = system::parts_of(duration);
+        let number = (marked & COMMON_NUMBER) >> COMMON_SHIFT;
+        if marked & COMMON_MASK == COMMON && (number as usize) < self.common.len() {
+            return system::timeval_of(seconds, marked & COMMON_MICROS);
         }
         duration
     }

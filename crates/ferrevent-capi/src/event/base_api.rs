@@ -4,14 +4,13 @@ use std::ffi::{CString, c_char, c_int, c_short, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
-use libc::timeval;
-
 use super::compat::CURRENT;
 use super::config::{Config, KINDS};
 use super::queue::Queue;
 use super::{Base, Ev, what};
 use crate::layout::EventFn;
-use crate::{debug, log, time};
+use crate::system::{Socket, timeval};
+use crate::{debug, log, system, time};
 
 /// The most priorities there can be.
 const PRIORITIES: c_int = 256;
@@ -88,7 +87,7 @@ pub(super) extern "C" fn event_base_loopexit(
     base.once(-1, what::TIMEOUT, exit, argument, timeout.copied())
 }
 
-unsafe extern "C" fn exit(_: c_int, _: c_short, base: *mut c_void) {
+unsafe extern "C" fn exit(_: Socket, _: c_short, base: *mut c_void) {
     if let Some(base) = std::ptr::NonNull::new(base.cast()) {
         Base(base).hold().got_exit = true;
     }
@@ -125,7 +124,7 @@ extern "C" fn event_base_got_exit(base: Base) -> c_int {
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn event_base_once(
     base: Option<Base>,
-    fd: c_int,
+    fd: Socket,
     events: c_short,
     function: Option<EventFn>,
     argument: *mut c_void,
@@ -178,8 +177,12 @@ extern "C" fn event_base_get_features(base: Base) -> c_int {
 
 /// The names that a program may see: their places stay.
 static NAMES: LazyLock<Vec<(String, CString)>> = LazyLock::new(|| {
-    let kinds = KINDS.into_iter().chain([ferrevent::BackendKind::Uring]);
-    kinds
+    KINDS
+        .into_iter()
+        .chain([
+            #[cfg(target_os = "linux")]
+            ferrevent::BackendKind::Uring,
+        ])
         .map(|kind| kind.to_string())
         .map(|name| (name.clone(), CString::new(name).unwrap_or_default()))
         .collect()
@@ -271,7 +274,7 @@ extern "C" fn event_base_init_common_timeout(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn event_base_active_by_fd(base: Option<Base>, fd: c_int, events: c_short) {
+extern "C" fn event_base_active_by_fd(base: Option<Base>, fd: Socket, events: c_short) {
     let Some(base) = base else { return };
     let mut held = base.hold();
     if events & what::TIMEOUT != 0 {
@@ -282,7 +285,7 @@ extern "C" fn event_base_active_by_fd(base: Option<Base>, fd: c_int, events: c_s
         }
         return;
     }
-    for token in held.engine.watches_of(fd).into_iter().rev() {
+    for token in held.engine.watches_of(system::raw(fd)).into_iter().rev() {
         if let Some(ev) = held.engine.owner(token).copied()
             && ev.waits_for(events & what::IO)
         {

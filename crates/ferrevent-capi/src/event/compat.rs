@@ -5,8 +5,6 @@ use std::ffi::{c_char, c_int, c_short, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use libc::timeval;
-
 use super::base_api::{
     event_base_get_method, event_base_loop, event_base_loopbreak, event_base_loopexit,
     event_base_new_with_config, event_base_once, event_base_priority_init,
@@ -14,6 +12,7 @@ use super::base_api::{
 use super::{Base, Ev, EventBase, event_api};
 use crate::layout::EventFn;
 use crate::log;
+use crate::system::{Socket, timeval};
 
 /// The base of functions that name none.
 pub(super) static CURRENT: Current = Current(AtomicPtr::new(ptr::null_mut()));
@@ -63,7 +62,7 @@ extern "C" fn event_loopbreak() -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn event_once(
-    fd: c_int,
+    fd: Socket,
     events: c_short,
     function: Option<EventFn>,
     argument: *mut c_void,
@@ -85,7 +84,7 @@ extern "C" fn event_priority_init(number: c_int) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn event_set(
     ev: Option<Ev>,
-    fd: c_int,
+    fd: Socket,
     events: c_short,
     function: Option<EventFn>,
     argument: *mut c_void,

@@ -4,14 +4,10 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 
 use ferrevent::BackendKind;
-use libc::timeval;
 
 use super::base::Limits;
-use crate::{memory, time};
-
-unsafe extern "C" {
-    fn secure_getenv(name: *const c_char) -> *mut c_char;
-}
+use crate::system::timeval;
+use crate::{memory, system, time};
 
 /// `struct event_config`.
 #[derive(Debug, Default)]
@@ -27,6 +23,7 @@ pub(crate) struct Config {
 
 const NO_LOCK: c_int = 0x01;
 const IGNORE_ENVIRONMENT: c_int = 0x02;
+const STARTUP_IOCP: c_int = 0x04;
 const NO_CACHE_TIME: c_int = 0x08;
 
 /// What a backend can do (`EV_FEATURE_*`).
@@ -43,9 +40,14 @@ impl Features {
 
     pub(super) fn of(kind: BackendKind) -> Self {
         Self(match kind {
+            #[cfg(target_os = "linux")]
             BackendKind::Epoll | BackendKind::Uring => {
                 Self::EDGE | Self::CONSTANT | Self::EARLY_CLOSE
             }
+            #[cfg(windows)]
+            BackendKind::Iocp => Self::CONSTANT | Self::EARLY_CLOSE,
+            // There are no files but sockets.
+            _ if cfg!(windows) => 0,
             _ => Self::FILES | Self::EARLY_CLOSE,
         })
     }
@@ -56,7 +58,20 @@ impl Features {
 }
 
 /// The backends in the order of preference; io_uring only when asked for.
+#[cfg(target_os = "linux")]
 pub(super) const KINDS: [BackendKind; 2] = [BackendKind::Epoll, BackendKind::Poll];
+#[cfg(windows)]
+pub(super) const KINDS: [BackendKind; 2] = [BackendKind::Iocp, BackendKind::Poll];
+
+/// Whether a backend's kernel completes operations by itself.
+fn completes(kind: BackendKind) -> bool {
+    match kind {
+        #[cfg(target_os = "linux")]
+        BackendKind::Epoll => false,
+        BackendKind::Poll => false,
+        _ => true,
+    }
+}
 
 impl Config {
     /// The first backend that is neither avoided nor lacks what is required.
@@ -69,11 +84,20 @@ impl Config {
                 .any(|it| it.as_bytes() == name.as_bytes());
             let forbidden = self.environment(&format!("EVENT_NO{}", name.to_uppercase()));
             let lacking = self.required & !Features::of(*kind).0;
-            !avoided && forbidden.is_none() && lacking == 0
+            // There, the flag asks for the one mechanism.
+            let unlike = cfg!(windows) && self.flags & STARTUP_IOCP != 0 && !completes(*kind);
+            !avoided && forbidden.is_none() && lacking == 0 && !unlike
         };
         let asked = self.environment("FERREVENT_BACKEND");
         let asked = asked.and_then(|name| name.to_str().ok()?.parse().ok());
         asked.into_iter().chain(KINDS).find(usable)
+    }
+
+    /// Whether bufferevents hand their bytes to the kernel, which tells when they
+    /// have moved.
+    pub(super) fn moves_bytes(&self, kind: BackendKind) -> bool {
+        let asked = self.flags & STARTUP_IOCP != 0;
+        completes(kind) && (asked || self.environment("FERREVENT_COMPLETIONS").is_some())
     }
 
     pub(super) fn shows_method(&self) -> bool {
@@ -108,12 +132,7 @@ impl Config {
             return None;
         }
         let name = CString::new(name).ok()?;
-        // SAFETY: a string that outlives the call; the answer is copied before
-        // anything can change the environment on this thread.
-        unsafe {
-            let value = NonNull::new(secure_getenv(name.as_ptr()))?;
-            Some(CStr::from_ptr(value.as_ptr()).to_owned())
-        }
+        system::environment(&name)
     }
 }
 

@@ -18,6 +18,8 @@ impl Inner {
             }
         }
         all.extend(self.signals.events());
+        let ends = self.streams.ends().flat_map(|it| [it.read, it.write]);
+        all.extend(ends.filter(|ev| ev.is(flag::INSERTED)));
         let unlisted = |ev: &Ev| !ev.is(flag::INSERTED) || ev.watch() == 0 && ev.fd() < 0;
         all.extend(self.timers.payloads().filter(unlisted));
         let only_active = |ev: &Ev| !ev.is(flag::INSERTED | flag::TIMEOUT);

@@ -3,12 +3,11 @@
 use std::ffi::{c_int, c_short, c_void};
 use std::mem::MaybeUninit;
 
-use libc::timeval;
-
 use super::add::{Blocking, Until};
 use super::compat::CURRENT;
 use super::{Base, Ev, closure, flag, what};
 use crate::layout::{Event, EventFn};
+use crate::system::{Socket, timeval};
 use crate::{debug, log, memory, time};
 
 /// Its place is what `event_self_cbarg` answers.
@@ -18,7 +17,7 @@ static SELF: u8 = 0;
 pub(super) fn assign(
     ev: Ev,
     base: Option<Base>,
-    fd: c_int,
+    fd: Socket,
     events: c_short,
     function: Option<EventFn>,
     argument: *mut c_void,
@@ -67,7 +66,7 @@ extern "C" fn event_self_cbarg() -> *mut c_void {
 extern "C" fn event_assign(
     ev: Option<Ev>,
     base: Option<Base>,
-    fd: c_int,
+    fd: Socket,
     events: c_short,
     function: Option<EventFn>,
     argument: *mut c_void,
@@ -78,7 +77,7 @@ extern "C" fn event_assign(
 #[unsafe(no_mangle)]
 extern "C" fn event_new(
     base: Option<Base>,
-    fd: c_int,
+    fd: Socket,
     events: c_short,
     function: Option<EventFn>,
     argument: *mut c_void,
@@ -223,7 +222,7 @@ pub(super) extern "C" fn event_base_set(base: Option<Base>, ev: Option<Ev>) -> c
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn event_get_fd(ev: Ev) -> c_int {
+extern "C" fn event_get_fd(ev: Ev) -> Socket {
     debug::demand_assigned(ev, "event_get_fd");
     ev.fd()
 }
@@ -262,7 +261,7 @@ extern "C" fn event_get_priority(ev: Ev) -> c_int {
 extern "C" fn event_get_assignment(
     ev: Ev,
     base: Option<&mut MaybeUninit<Option<Base>>>,
-    fd: Option<&mut MaybeUninit<c_int>>,
+    fd: Option<&mut MaybeUninit<Socket>>,
     events: Option<&mut MaybeUninit<c_short>>,
     function: Option<&mut MaybeUninit<Option<EventFn>>>,
     argument: Option<&mut MaybeUninit<*mut c_void>>,

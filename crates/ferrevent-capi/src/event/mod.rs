@@ -31,6 +31,7 @@ mod once;
 mod owned;
 mod queue;
 mod signals;
+mod streams;
 mod turn;
 mod version;
 
@@ -41,11 +42,12 @@ use std::ptr::NonNull;
 
 use ferrevent_core::timer::TimerId;
 use ferrevent_os::Token;
-use libc::timeval;
 
 use crate::layout::{Calls, Event, EventCallback, EventFn, FinalizeFn, Function, Own, fields};
+use crate::system::{self, Socket, timeval};
 use crate::thread::WaitLock;
 use base::Inner;
+pub(crate) use streams::Ends;
 
 /// What an event waits for, and what has happened to it (`EV_*`).
 pub(crate) mod what {
@@ -102,9 +104,10 @@ impl Ev {
         next, set_next: Option<Ev> = callback.next;
         previous, set_previous: Option<Ev> = callback.previous;
         timer, set_timer: Option<TimerId> = timer;
-        fd, set_fd: c_int = fd;
+        fd, set_fd: Socket = fd;
         base, set_base: Option<Base> = base;
         watch, set_watch: u64 = watch;
+        stream, set_stream: u64 = stream;
         interval, set_interval: timeval = own.interval;
         calls, set_calls: c_short = own.signal.count;
         running_calls, set_running_calls: *mut c_short = own.signal.running;
@@ -150,6 +153,11 @@ impl Ev {
         self.events() & events != 0
     }
 
+    /// What it waits for, if that is a signal.
+    fn signal(self) -> c_int {
+        system::signal_of(self.fd())
+    }
+
     /// The key of its watch, if it has one.
     fn token(self) -> Option<Token> {
         Some(self.watch()).filter(|key| *key != 0).map(Token)
@@ -184,7 +192,7 @@ impl Event {
         fd: -1,
         base: None,
         watch: 0,
-        reserved: 0,
+        stream: 0,
         own: Own {
             signal: Calls {
                 count: 0,

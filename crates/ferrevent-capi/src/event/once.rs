@@ -3,12 +3,11 @@
 use std::ffi::{c_int, c_short, c_void};
 use std::ptr::NonNull;
 
-use libc::timeval;
-
 use super::add::Until;
 use super::{Base, Ev, event_api, what};
 use crate::layout::{Event, EventFn};
 use crate::memory;
+use crate::system::{Socket, timeval};
 
 pub(super) struct Once {
     event: Event,
@@ -21,7 +20,7 @@ impl Base {
     /// Calls a function once, when something has happened or a time is over.
     pub(super) fn once(
         self,
-        fd: c_int,
+        fd: Socket,
         events: c_short,
         function: EventFn,
         argument: *mut c_void,
@@ -68,7 +67,7 @@ impl Base {
     }
 }
 
-unsafe extern "C" fn call(fd: c_int, result: c_short, once: *mut c_void) {
+unsafe extern "C" fn call(fd: Socket, result: c_short, once: *mut c_void) {
     let Some(once) = NonNull::new(once.cast::<Once>()) else {
         return;
     };

@@ -2,11 +2,10 @@
 
 use std::ffi::{c_int, c_short, c_void};
 
-use libc::timeval;
-
 use super::add::{Blocking, Until};
 use super::{Base, Ev, closure, event_api, finalize, flag, what};
 use crate::layout::{Event, EventFn, FinalizeFn};
+use crate::system::{Socket, timeval};
 use crate::{debug, memory, time};
 
 /// Of so many callbacks in a turn; what comes then waits for the next.
@@ -17,7 +16,7 @@ impl Ev {
     pub(crate) fn prepare(
         self,
         base: Option<Base>,
-        fd: c_int,
+        fd: Socket,
         events: c_short,
         function: EventFn,
         argument: *mut c_void,

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_short};
 use std::io;
+use std::sync::Arc;
 
 use ferrevent_os::Backend;
-use ferrevent_os::signal::{SignalInbox, SoleSignal};
+use ferrevent_os::signal::SignalInbox;
 
 use super::base::Inner;
 use super::{Ev, what};
 
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    inbox: Option<SignalInbox>,
+    inbox: Option<Arc<SignalInbox>>,
     taken: BTreeMap<c_int, Taken>,
 }
 
@@ -21,33 +22,65 @@ pub(super) struct Signals {
 struct Taken {
     /// The one that was added last first.
     events: Vec<Ev>,
-    _listens: SoleSignal,
+    _listens: Listening,
+}
+
+/// Until it is dropped. What was done with the signal before is back then.
+#[cfg(target_os = "linux")]
+type Listening = ferrevent_os::signal::SoleSignal;
+
+#[cfg(target_os = "linux")]
+fn listen(inbox: &Arc<SignalInbox>, signal: c_int) -> io::Result<Listening> {
+    inbox.listen_alone(signal)
+}
+
+/// Until it is dropped. On Windows these are what a console brings.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Listening {
+    inbox: Arc<SignalInbox>,
+    id: ferrevent_os::signal::SignalId,
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listen(inbox: &Arc<SignalInbox>, signal: c_int) -> io::Result<Listening> {
+    Ok(Listening {
+        inbox: Arc::clone(inbox),
+        id: inbox.listen(signal)?,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.inbox.ignore(&self.id);
+    }
 }
 
 impl Signals {
     pub(super) fn add(&mut self, backend: &Backend, ev: Ev) -> io::Result<()> {
-        if let Some(taken) = self.taken.get_mut(&ev.fd()) {
+        if let Some(taken) = self.taken.get_mut(&ev.signal()) {
             taken.events.insert(0, ev);
             return Ok(());
         }
         if self.inbox.is_none() {
-            self.inbox = Some(SignalInbox::new(backend)?);
+            self.inbox = Some(Arc::new(SignalInbox::new(backend)?));
         }
         if let Some(inbox) = &self.inbox {
             let taken = Taken {
                 events: vec![ev],
-                _listens: inbox.listen_alone(ev.fd())?,
+                _listens: listen(inbox, ev.signal())?,
             };
-            self.taken.insert(ev.fd(), taken);
+            self.taken.insert(ev.signal(), taken);
         }
         Ok(())
     }
 
     pub(super) fn remove(&mut self, ev: Ev) {
-        if let Some(taken) = self.taken.get_mut(&ev.fd()) {
+        if let Some(taken) = self.taken.get_mut(&ev.signal()) {
             taken.events.retain(|other| *other != ev);
             if taken.events.is_empty() {
-                self.taken.remove(&ev.fd());
+                self.taken.remove(&ev.signal());
             }
         }
     }

@@ -263,8 +263,13 @@ impl Inner {
     fn gather_io(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         while let Some(happening) = self.engine.next() {
-            let Happening::Watch(token, ready) = happening else {
-                continue;
+            let (token, ready) = match happening {
+                Happening::Watch(token, ready) => (token, ready),
+                Happening::Stream(run) => {
+                    self.run_stream(run);
+                    continue;
+                }
+                _ => continue,
             };
             let Some(ev) = self.engine.owner(token).copied() else {
                 continue;

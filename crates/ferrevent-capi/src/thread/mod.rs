@@ -1,7 +1,10 @@
 //! Locks and conditions, by the functions that the program has set, and the
 //! program's threads.
 
+#[cfg(unix)]
 mod pthreads;
+#[cfg(windows)]
+mod windows;
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::marker::PhantomData;
@@ -9,10 +12,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use libc::timeval;
-
 use crate::event::Base;
 use crate::log;
+use crate::system::timeval;
 
 /// A function that the program may set at any time, or a reference to several.
 pub(crate) struct Slot<F> {

@@ -5,14 +5,10 @@ use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ptr;
 
-use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage};
-
 use super::text;
-
-unsafe extern "C" {
-    fn inet_ntop(family: c_int, from: *const c_void, to: *mut c_char, room: u32) -> *const c_char;
-    fn inet_pton(family: c_int, from: *const c_char, to: *mut c_void) -> c_int;
-}
+use crate::system::{
+    self, AF_INET, AF_INET6, Length, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage,
+};
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn evutil_inet_ntop(
@@ -21,9 +17,8 @@ unsafe extern "C" fn evutil_inet_ntop(
     to: *mut c_char,
     room: usize,
 ) -> *const c_char {
-    let room = u32::try_from(room).unwrap_or(u32::MAX);
     // SAFETY: the caller's address and room.
-    unsafe { inet_ntop(family, from, to, room) }
+    unsafe { system::write_address(family, from, to, room) }
 }
 
 #[unsafe(no_mangle)]
@@ -33,7 +28,7 @@ unsafe extern "C" fn evutil_inet_pton(
     to: *mut c_void,
 ) -> c_int {
     // SAFETY: the caller's string, and room for an address of that family.
-    unsafe { inet_pton(family, from, to) }
+    unsafe { system::read_address(family, from, to) }
 }
 
 /// As inet_pton(3), with the scope that may follow an address of IPv6.
@@ -50,7 +45,7 @@ unsafe extern "C" fn evutil_inet_pton_scope(
         return 0;
     };
     *scope = 0;
-    if family == libc::AF_INET6
+    if family == AF_INET6
         && let Some((address, name)) = whole.split_once('%')
     {
         let Some(index) = scope_of(name) else {
@@ -61,17 +56,16 @@ unsafe extern "C" fn evutil_inet_pton_scope(
         };
         *scope = index;
         // SAFETY: a string, and the caller's room for an address.
-        return unsafe { inet_pton(family, address.as_ptr(), to) };
+        return unsafe { system::read_address(family, address.as_ptr(), to) };
     }
     // SAFETY: the caller's string and room.
-    unsafe { inet_pton(family, from, to) }
+    unsafe { system::read_address(family, from, to) }
 }
 
 /// The number of a scope: that of an interface, or the number itself.
 fn scope_of(name: &str) -> Option<c_uint> {
     let text = CString::new(name).ok()?;
-    // SAFETY: a string.
-    match unsafe { libc::if_nametoindex(text.as_ptr()) } {
+    match system::interface(&text) {
         0 => name.parse().ok(),
         index => Some(index),
     }
@@ -151,17 +145,15 @@ fn port_of(text: &str) -> Option<u16> {
 }
 
 fn v4(address: &str, port: u16) -> Option<Parsed> {
-    let address = octets::<4>(libc::AF_INET, address)?;
+    let address = octets::<4>(AF_INET, address)?;
     Some(Parsed::V4(raw_v4(address, port)))
 }
 
 fn raw_v4(address: [u8; 4], port: u16) -> sockaddr_in {
     sockaddr_in {
-        sin_family: libc::AF_INET as u16,
+        sin_family: AF_INET as u16,
         sin_port: port.to_be(),
-        sin_addr: libc::in_addr {
-            s_addr: u32::from_ne_bytes(address),
-        },
+        sin_addr: system::ipv4(address),
         sin_zero: [0; 8],
     }
 }
@@ -171,16 +163,16 @@ fn v6(address: &str, port: u16) -> Option<Parsed> {
         Some((address, name)) => (address, scope_of(name)?),
         None => (address, 0),
     };
-    let address = octets::<16>(libc::AF_INET6, address)?;
+    let address = octets::<16>(AF_INET6, address)?;
     Some(Parsed::V6(raw_v6(address, port, scope)))
 }
 
 fn raw_v6(address: [u8; 16], port: u16, scope: u32) -> sockaddr_in6 {
     sockaddr_in6 {
-        sin6_family: libc::AF_INET6 as u16,
+        sin6_family: AF_INET6 as u16,
         sin6_port: port.to_be(),
         sin6_flowinfo: 0,
-        sin6_addr: libc::in6_addr { s6_addr: address },
+        sin6_addr: system::in6_addr { s6_addr: address },
         sin6_scope_id: scope,
     }
 }
@@ -197,20 +189,20 @@ pub(crate) fn read_text(text: &str) -> Option<SocketAddr> {
 ///
 /// # Safety
 /// Null, or so many bytes of an address.
-pub(crate) unsafe fn read_socket(from: *const sockaddr, length: u32) -> Option<SocketAddr> {
-    let length = length as usize;
-    if from.is_null() || length < size_of::<libc::sa_family_t>() {
+pub(crate) unsafe fn read_socket(from: *const sockaddr, length: Length) -> Option<SocketAddr> {
+    let length = usize::try_from(length).unwrap_or(0);
+    if from.is_null() || length < size_of::<u16>() {
         return None;
     }
     // SAFETY: the caller's promise; it may lie anywhere.
     unsafe {
         let family = (&raw const (*from).sa_family).read_unaligned();
         match family.into() {
-            libc::AF_INET if length >= size_of::<sockaddr_in>() => {
+            AF_INET if length >= size_of::<sockaddr_in>() => {
                 let it = from.cast::<sockaddr_in>().read_unaligned();
                 Some(SocketAddr::V4(v4_of(&it)))
             }
-            libc::AF_INET6 if length >= size_of::<sockaddr_in6>() => {
+            AF_INET6 if length >= size_of::<sockaddr_in6>() => {
                 let it = from.cast::<sockaddr_in6>().read_unaligned();
                 Some(SocketAddr::V6(v6_of(&it)))
             }
@@ -220,7 +212,7 @@ pub(crate) unsafe fn read_socket(from: *const sockaddr, length: u32) -> Option<S
 }
 
 /// An address as the system has it, and its length.
-pub(crate) fn of(address: &SocketAddr) -> (sockaddr_storage, u32) {
+pub(crate) fn of(address: &SocketAddr) -> (sockaddr_storage, Length) {
     // SAFETY: an address of zeros is one.
     let mut storage: sockaddr_storage = unsafe { std::mem::zeroed() };
     let place = (&raw mut storage).cast::<u8>();
@@ -238,7 +230,7 @@ pub(crate) fn of(address: &SocketAddr) -> (sockaddr_storage, u32) {
             size_of::<sockaddr_in6>()
         }
     };
-    (storage, length as u32)
+    (storage, length as Length)
 }
 
 fn v4_of(it: &sockaddr_in) -> SocketAddrV4 {
@@ -257,7 +249,7 @@ fn octets<const N: usize>(family: c_int, text: &str) -> Option<[u8; N]> {
     let text = CString::new(text).ok()?;
     let mut octets = [0; N];
     // SAFETY: a string, and room for an address of that family.
-    let read = unsafe { inet_pton(family, text.as_ptr(), octets.as_mut_ptr().cast()) };
+    let read = unsafe { system::read_address(family, text.as_ptr(), octets.as_mut_ptr().cast()) };
     (read == 1).then_some(octets)
 }
 
@@ -291,12 +283,12 @@ unsafe fn read(from: *const sockaddr) -> Option<(Vec<u8>, u16)> {
     // SAFETY: the caller's promise; it may lie anywhere.
     unsafe {
         match i32::from((*from).sa_family) {
-            libc::AF_INET => {
+            AF_INET => {
                 let it = from.cast::<sockaddr_in>().read_unaligned();
                 let address = it.sin_addr.s_addr.to_ne_bytes();
                 Some((address.to_vec(), it.sin_port))
             }
-            libc::AF_INET6 => {
+            AF_INET6 => {
                 let it = from.cast::<sockaddr_in6>().read_unaligned();
                 Some((it.sin6_addr.s6_addr.to_vec(), it.sin6_port))
             }

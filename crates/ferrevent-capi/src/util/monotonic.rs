@@ -4,8 +4,7 @@ use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use libc::timeval;
-
+use crate::system::timeval;
 use crate::{memory, time};
 
 pub(crate) struct MonotonicTimer {

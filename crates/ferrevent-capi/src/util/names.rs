@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use libc::addrinfo;
+use crate::system::{self, addrinfo};
 
 /// The answer to a request that was cancelled.
 pub(crate) const CANCELED: c_int = -90001;
@@ -16,18 +16,18 @@ unsafe extern "C" fn evutil_getaddrinfo(
     to: Option<&mut *mut addrinfo>,
 ) -> c_int {
     let Some(to) = to else {
-        return libc::EAI_SYSTEM;
+        return system::EAI_SYSTEM;
     };
     *to = ptr::null_mut();
     // SAFETY: the caller's strings and hints, each of them null or good.
-    unsafe { libc::getaddrinfo(name, service, hints, to) }
+    unsafe { system::getaddrinfo(name, service, hints, to) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn evutil_freeaddrinfo(list: *mut addrinfo) {
     if !list.is_null() {
         // SAFETY: a list of `evutil_getaddrinfo`'s, used no more.
-        unsafe { libc::freeaddrinfo(list) };
+        unsafe { system::freeaddrinfo(list) };
     }
 }
 
@@ -36,7 +36,6 @@ extern "C" fn evutil_gai_strerror(error: c_int) -> *const c_char {
     match error {
         CANCELED => c"Request canceled".as_ptr(),
         0 => c"No error".as_ptr(),
-        // SAFETY: answers every number with a string that stays.
-        _ => unsafe { libc::gai_strerror(error) },
+        _ => system::lookup_error(error),
     }
 }

@@ -1,34 +1,26 @@
-//! Random bytes that nobody can guess, by getrandom(2).
+//! Random bytes that nobody can guess, of the kernel.
 
 use std::ffi::{c_char, c_int, c_void};
 
-use crate::log;
+use crate::{log, system};
 
 /// Fills all of it.
 pub(crate) fn fill(bytes: &mut [u8]) {
-    // SAFETY: so much room.
-    unsafe { evutil_secure_rng_get_bytes(bytes.as_mut_ptr().cast(), bytes.len()) };
+    let mut left = bytes;
+    while !left.is_empty() {
+        match system::random(left) {
+            Ok(got) => left = left.split_at_mut(got.min(left.len())).1,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => log::fatal(1, format_args!("no random bytes: {error}")),
+        }
+    }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn evutil_secure_rng_get_bytes(to: *mut c_void, mut left: usize) {
-    let mut to = to;
-    while left > 0 {
-        // SAFETY: the caller's room, of which so much is left.
-        let got = unsafe { libc::getrandom(to, left, 0) };
-        match usize::try_from(got) {
-            Ok(got) => {
-                // SAFETY: no further than what is left.
-                to = unsafe { to.byte_add(got) };
-                left -= got;
-            }
-            Err(_) => {
-                let error = std::io::Error::last_os_error();
-                if error.kind() != std::io::ErrorKind::Interrupted {
-                    log::fatal(1, format_args!("no random bytes: {error}"));
-                }
-            }
-        }
+unsafe extern "C" fn evutil_secure_rng_get_bytes(to: *mut c_void, length: usize) {
+    if length > 0 {
+        // SAFETY: the caller's room.
+        fill(unsafe { std::slice::from_raw_parts_mut(to.cast(), length) });
     }
 }
 

@@ -1,44 +1,33 @@
 //! Sockets and their options.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::io;
 
 use crate::log;
+use crate::system::{self, Socket};
 
 #[unsafe(no_mangle)]
 extern "C" fn evutil_socketpair(
     family: c_int,
     kind: c_int,
     protocol: c_int,
-    to: Option<&mut [c_int; 2]>,
+    to: Option<&mut [Socket; 2]>,
 ) -> c_int {
-    let Some(to) = to else { return -1 };
-    // SAFETY: room for two descriptors.
-    unsafe { libc::socketpair(family, kind, protocol, to.as_mut_ptr()) }
+    to.map_or(-1, |to| system::pair(family, kind, protocol, to))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_make_socket_nonblocking(fd: c_int) -> c_int {
-    add_flag(fd, libc::F_GETFL, libc::F_SETFL, libc::O_NONBLOCK)
+extern "C" fn evutil_make_socket_nonblocking(fd: Socket) -> c_int {
+    flag(fd, system::make_nonblocking(fd))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn evutil_make_socket_closeonexec(fd: c_int) -> c_int {
-    add_flag(fd, libc::F_GETFD, libc::F_SETFD, libc::FD_CLOEXEC)
+extern "C" fn evutil_make_socket_closeonexec(fd: Socket) -> c_int {
+    flag(fd, system::close_on_exec(fd))
 }
 
-fn add_flag(fd: c_int, read: c_int, write: c_int, flag: c_int) -> c_int {
-    // SAFETY: flags of whatever that number is.
-    let outcome = unsafe {
-        let flags = libc::fcntl(fd, read);
-        if flags >= 0 && flags & flag == 0 {
-            libc::fcntl(fd, write, flags | flag)
-        } else {
-            flags
-        }
-    };
-    if outcome < 0 {
-        let error = io::Error::last_os_error();
+fn flag(fd: Socket, outcome: io::Result<()>) -> c_int {
+    if let Err(error) = outcome {
         log::warn_error(
             format_args!("a flag of descriptor {fd} cannot be changed"),
             &error,
@@ -49,34 +38,58 @@ fn add_flag(fd: c_int, read: c_int, write: c_int, flag: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn evutil_make_listen_socket_reuseable(fd: c_int) -> c_int {
-    turn_on(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR)
+pub(crate) extern "C" fn evutil_make_listen_socket_reuseable(fd: Socket) -> c_int {
+    system::reuse_address(fd)
 }
 
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn evutil_make_listen_socket_reuseable_port(fd: c_int) -> c_int {
-    turn_on(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT)
+pub(crate) extern "C" fn evutil_make_listen_socket_reuseable_port(fd: Socket) -> c_int {
+    system::reuse_port(fd)
 }
 
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn evutil_make_listen_socket_ipv6only(fd: c_int) -> c_int {
-    turn_on(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
+pub(crate) extern "C" fn evutil_make_listen_socket_ipv6only(fd: Socket) -> c_int {
+    system::set_option(fd, system::IPPROTO_IPV6, system::IPV6_V6ONLY, 1)
 }
 
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn evutil_make_tcp_listen_socket_deferred(fd: c_int) -> c_int {
-    turn_on(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)
-}
-
-pub(crate) fn turn_on(fd: c_int, level: c_int, option: c_int) -> c_int {
-    let on: c_int = 1;
-    let place = (&raw const on).cast::<c_void>();
-    // SAFETY: an int that lives through the call.
-    unsafe { libc::setsockopt(fd, level, option, place, size_of::<c_int>() as u32) }
+pub(crate) extern "C" fn evutil_make_tcp_listen_socket_deferred(fd: Socket) -> c_int {
+    system::defer_accept(fd)
 }
 
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn evutil_closesocket(fd: c_int) -> c_int {
-    // SAFETY: the caller's descriptor, which it gives up.
-    unsafe { libc::close(fd) }
+pub(crate) extern "C" fn evutil_closesocket(fd: Socket) -> c_int {
+    system::close(fd)
+}
+
+/// The error of a socket, where the last call only said that it would block.
+#[cfg(windows)]
+#[unsafe(no_mangle)]
+extern "C" fn evutil_socket_geterror(fd: Socket) -> c_int {
+    use windows_sys::Win32::Networking::WinSock::WSAEWOULDBLOCK;
+    let last = system::last_error();
+    if last == WSAEWOULDBLOCK && fd >= 0 {
+        match system::error_of(fd) {
+            0 => last,
+            error => error,
+        }
+    } else {
+        last
+    }
+}
+
+/// What an error of Winsock's means. The string stays.
+#[cfg(windows)]
+#[unsafe(no_mangle)]
+extern "C" fn evutil_socket_error_to_string(error: c_int) -> *const std::ffi::c_char {
+    use std::collections::BTreeMap;
+    use std::ffi::CString;
+    use std::sync::{Mutex, PoisonError};
+    static KNOWN: Mutex<BTreeMap<c_int, CString>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = known.entry(error).or_insert_with(|| {
+        let text = io::Error::from_raw_os_error(error).to_string();
+        CString::new(text).unwrap_or_default()
+    });
+    text.as_ptr()
 }

@@ -4,9 +4,14 @@ use std::cmp::Ordering;
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 unsafe extern "C" {
-    /// The one of `csrc/variadic.c`.
+    // Those of `csrc/variadic.c`.
     fn ferrevent_snprintf();
-    fn vsnprintf(to: *mut c_char, room: usize, format: *const c_char, list: *mut c_void) -> c_int;
+    fn ferrevent_vsnprintf(
+        to: *mut c_char,
+        room: usize,
+        format: *const c_char,
+        list: *mut c_void,
+    ) -> c_int;
 }
 
 /// Passes its arguments on as they are: only C can name them.
@@ -32,7 +37,7 @@ unsafe extern "C" fn evutil_vsnprintf(
         return 0;
     }
     // SAFETY: the caller's room, format and arguments.
-    unsafe { vsnprintf(to, room, format, list) }
+    unsafe { ferrevent_vsnprintf(to, room, format, list) }
 }
 
 #[unsafe(no_mangle)]
@@ -84,19 +89,7 @@ unsafe extern "C" fn evutil_date_rfc1123(
     room: usize,
     date: Option<&libc::tm>,
 ) -> c_int {
-    // SAFETY: all zeros is a valid `tm`.
-    let mut now: libc::tm = unsafe { std::mem::zeroed() };
-    let date = match date {
-        Some(date) => date,
-        None => {
-            // SAFETY: `now` lives through the calls.
-            unsafe {
-                let seconds = libc::time(std::ptr::null_mut());
-                libc::gmtime_r(&raw const seconds, &raw mut now);
-            }
-            &now
-        }
-    };
+    let date = date.copied().unwrap_or_else(crate::system::date);
     let day = usize::try_from(date.tm_wday)
         .ok()
         .and_then(|it| DAYS.get(it));

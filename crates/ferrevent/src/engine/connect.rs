@@ -5,6 +5,7 @@ use std::io;
 
 use ferrevent_core::stream::{Activity, CloseReason, Machine, StreamConfig};
 use ferrevent_core::timer::Tick;
+use ferrevent_os::sys::fd::OwnedFd;
 use ferrevent_os::{Backend, Completion, Op, PortKind, Token, socket};
 use socket2::SockAddr;
 
@@ -102,6 +103,43 @@ impl<S, O> Engine<S, O> {
         }
     }
 
+    /// A stream over a socket that is to be connected to this address, and
+    /// keeps its descriptor whatever comes of it. It does not block.
+    /// `None` when the table is full.
+    ///
+    /// ```
+    /// # use ferrevent::engine::Engine;
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, SockAddr, socket, sys::{Clock, Sys}};
+    /// # let backend = Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?;
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.into(), 1);
+    /// let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 7)));
+    /// let fd = socket::for_connecting(engine.backend().sys(), &address, None)?;
+    /// let token = engine.connect_over(fd, PortKind::Tcp, address, "mine").unwrap();
+    /// assert!(engine.contains(token));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn connect_over(
+        &mut self,
+        fd: OwnedFd,
+        kind: PortKind,
+        address: SockAddr,
+        owner: S,
+    ) -> Option<Token> {
+        let (backend, now) = (&self.backend, self.now);
+        let token = self.table.insert_with(|token| {
+            let port = backend.open(fd, kind, token);
+            let mut stream = StreamEntry::new(token, Machine::connecting(), Some(port), owner);
+            if let Some(port) = &mut stream.port
+                && let Some(completion) = backend.submit(port, Op::Connect(Box::new(address)))
+            {
+                stream.complete(now, completion);
+            }
+            Entry::Stream(Box::new(stream))
+        })?;
+        self.queue_stream(token);
+        Some(token)
+    }
+
     fn try_connect(&mut self, token: Token, last: Option<io::Error>) {
         let (backend, now) = (&self.backend, self.now);
         if let Some(Entry::Stream(stream)) = self.table.get_mut(token) {
@@ -123,9 +161,6 @@ impl<S> StreamEntry<S> {
 
     fn try_next(&mut self, backend: &Backend, now: Tick, mut last: Option<io::Error>) {
         while self.machine.is_connecting() && !self.machine.is_closed() {
-            if let Some(port) = self.port.take() {
-                backend.close(port);
-            }
             let extras = self.extras_mut();
             let Some(address) = extras.candidates.pop_front() else {
                 let error = last.unwrap_or_else(|| {
@@ -139,6 +174,9 @@ impl<S> StreamEntry<S> {
             };
             let bind = extras.bind.clone();
             extras.trying = Some(address.clone());
+            if let Some(port) = self.port.take() {
+                backend.close(port);
+            }
             match self.begin_connect(backend, now, &address, bind.as_ref()) {
                 Ok(()) => return,
                 Err(error) => last = Some(socket::naming(error, &address)),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ferrevent_core::limit::LimitError;
 use ferrevent_core::stream::Machine;
 use ferrevent_core::timer::{Tick, TimerId};
-use ferrevent_os::{Port, Token};
+use ferrevent_os::sys::fd::OwnedFd;
+use ferrevent_os::{Backend, Port, Token};
 use socket2::SockAddr;
 
 use super::TURN_OPS;
@@ -273,6 +274,28 @@ impl<S> StreamEntry<S> {
     /// ```
     pub fn port(&self) -> Option<&Port> {
         self.port.as_ref()
+    }
+
+    /// Gives its descriptor back, for a driver whose user keeps it. Nothing
+    /// moves any more, and the stream is only to be closed.
+    ///
+    /// ```
+    /// # use ferrevent::engine::Engine;
+    /// # use ferrevent_os::{Backend, BackendKind, PortKind, socket, sys::{Clock, Sys}};
+    /// # let backend = std::sync::Arc::new(Backend::new(BackendKind::default(), Sys::new(Clock::real(), None))?);
+    /// # let mut engine: Engine<&str, &str> = Engine::new(backend.clone(), 1);
+    /// let (near, far) = socket::pair()?;
+    /// let token = engine.add_stream(near, PortKind::Socket, "mine").unwrap();
+    /// let mut run = engine.take(token).unwrap();
+    /// let near = run.stream().release(&backend).unwrap();
+    /// run.stream().machine.close(ferrevent::CloseReason::Closed);
+    /// while run.stream().machine.next_event().is_some() {}
+    /// engine.put_back(run);
+    /// # drop((near, far));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn release(&mut self, backend: &Backend) -> Option<OwnedFd> {
+        self.port.take().map(|port| backend.release(port))
     }
 
     /// Sets the queue of its events.

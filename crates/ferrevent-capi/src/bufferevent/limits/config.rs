@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ferrevent_core::limit::{Direction, NodeId, RateLimit, RateLimits, Tree};
 use ferrevent_core::timer::Tick;
-use libc::timeval;
 
 use crate::event::Ev;
+use crate::system::timeval;
 use crate::{log, memory, time};
 
 /// How many bytes each bucket gains in a tick, which is also what it has at

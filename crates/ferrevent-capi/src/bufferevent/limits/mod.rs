@@ -13,13 +13,14 @@ mod membership;
 mod pool;
 mod sizes;
 
-use std::ffi::{c_int, c_short, c_void};
+use std::ffi::{c_short, c_void};
 use std::ptr::NonNull;
 
 use ferrevent_core::limit::{Direction, NodeId};
 
 use super::{Bev, rest};
 use crate::event::{Ev, what};
+use crate::system::Socket;
 use crate::time;
 use config::Config;
 use group::Group;
@@ -143,7 +144,7 @@ fn event_of(direction: Direction) -> c_short {
     }
 }
 
-unsafe extern "C" fn turn_has_come(_: c_int, _: c_short, bev: *mut c_void) {
+unsafe extern "C" fn turn_has_come(_: Socket, _: c_short, bev: *mut c_void) {
     // SAFETY: the argument of its own event.
     let bev = unsafe { Bev::of_argument(bev) };
     let _held = bev.hold();

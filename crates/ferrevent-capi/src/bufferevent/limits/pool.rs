@@ -7,7 +7,7 @@
 //! called. What the tree knows of a member is the event that is activated when
 //! its turn has come: it is there as long as the member is.
 
-use std::ffi::{c_int, c_short, c_void};
+use std::ffi::{c_short, c_void};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +16,7 @@ use ferrevent_core::timer::Tick;
 
 use crate::event::{Base, Ev, what};
 use crate::layout::Event;
+use crate::system::Socket;
 use crate::{memory, time};
 
 /// It is there until [`free`](Pool::free).
@@ -108,7 +109,7 @@ impl Pool {
     }
 }
 
-unsafe extern "C" fn due(_: c_int, _: c_short, pool: *mut c_void) {
+unsafe extern "C" fn due(_: Socket, _: c_short, pool: *mut c_void) {
     let Some(pool) = NonNull::new(pool.cast()).map(Pool) else {
         return;
     };

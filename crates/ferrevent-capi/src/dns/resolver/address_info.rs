@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
 use ferrevent_dns::{Answer, Families, Question};
-use libc::addrinfo;
 
 use super::lookup::{Lookup, Want, code};
 use super::names::name_of;
 use super::waiter::Waiter;
 use super::{Resolver, interfaces, shared};
+use crate::system::{self, addrinfo};
 use crate::util::{CANCELED, address};
 
 /// Code, addresses, argument.
@@ -53,11 +53,11 @@ impl Hints {
             for it in &self.uses {
                 if !list.push(SocketAddr::new(*address, it.port), it) {
                     list.free();
-                    return self.tell_failure(libc::EAI_MEMORY);
+                    return self.tell_failure(system::EAI_MEMORY);
                 }
             }
         }
-        if self.flags & libc::AI_CANONNAME != 0
+        if self.flags & system::AI_CANONNAME != 0
             && let Some(name) = canonical
         {
             list.set_name(name.trim_end_matches('.'));
@@ -67,7 +67,7 @@ impl Hints {
 
     fn tell_list(&self, list: List) {
         if list.first.is_null() {
-            return self.tell_failure(libc::EAI_NONAME);
+            return self.tell_failure(system::EAI_NONAME);
         }
         // SAFETY: what the program has given to be called now, with a list that
         // is its own to free.
@@ -81,12 +81,12 @@ impl Hints {
         let is_number = text.iter().all(u8::is_ascii_digit);
         let port = std::str::from_utf8(text).ok().filter(|_| is_number)?;
         let port = port.parse().ok()?;
-        let families = [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6];
+        let families = [system::AF_UNSPEC, system::AF_INET, system::AF_INET6];
         if !families.contains(&self.family) {
             return None;
         }
-        let stream = (libc::SOCK_STREAM, libc::IPPROTO_TCP);
-        let datagram = (libc::SOCK_DGRAM, libc::IPPROTO_UDP);
+        let stream = (system::SOCK_STREAM, system::IPPROTO_TCP);
+        let datagram = (system::SOCK_DGRAM, system::IPPROTO_UDP);
         let fits = |it: &(c_int, c_int)| {
             (self.socket_kind == 0 || self.socket_kind == it.0)
                 && (self.protocol == 0 || self.protocol == it.1)
@@ -115,7 +115,7 @@ impl Hints {
             // SAFETY: of a list that is this one's.
             let node = unsafe { &*next };
             // SAFETY: an address of the length that it says.
-            let own = unsafe { address::read_socket(node.ai_addr, node.ai_addrlen) };
+            let own = unsafe { address::read_socket(node.ai_addr, system::length_of(node)) };
             let it = Use {
                 kind: node.ai_socktype,
                 protocol: node.ai_protocol,
@@ -143,14 +143,14 @@ impl Hints {
     ) -> Result<(), c_int> {
         let any = self.socket_kind == 0 && self.protocol == 0;
         let kinds: &[c_int] = if any {
-            &[libc::SOCK_STREAM, libc::SOCK_DGRAM]
+            &[system::SOCK_STREAM, system::SOCK_DGRAM]
         } else {
             &[self.socket_kind]
         };
         for kind in kinds {
             // SAFETY: a struct of numbers and pointers, of which all may be zero.
             let mut hints: addrinfo = unsafe { std::mem::zeroed() };
-            hints.ai_flags = self.flags & libc::AI_PASSIVE | libc::AI_NUMERICHOST;
+            hints.ai_flags = self.flags & system::AI_PASSIVE | system::AI_NUMERICHOST;
             hints.ai_family = self.family;
             hints.ai_socktype = *kind;
             hints.ai_protocol = self.protocol;
@@ -160,12 +160,12 @@ impl Hints {
     }
 
     fn families(&self) -> Families {
-        if self.flags & libc::AI_ADDRCONFIG != 0 && self.family == libc::AF_UNSPEC {
+        if self.flags & system::AI_ADDRCONFIG != 0 && self.family == system::AF_UNSPEC {
             return interfaces::configured();
         }
         Families {
-            v4: self.family != libc::AF_INET6,
-            v6: self.family != libc::AF_INET,
+            v4: self.family != system::AF_INET6,
+            v6: self.family != system::AF_INET,
         }
     }
 }
@@ -203,7 +203,8 @@ impl List {
         let of = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
         let mut found = ptr::null_mut();
         // SAFETY: strings and a struct that live through the call.
-        let failure = unsafe { libc::getaddrinfo(of(address), of(service), hints, &raw mut found) };
+        let failure =
+            unsafe { system::getaddrinfo(of(address), of(service), hints, &raw mut found) };
         if failure != 0 {
             self.free();
             return Err(failure);
@@ -232,7 +233,7 @@ impl List {
                 ai_family: storage.ss_family.into(),
                 ai_socktype: it.kind,
                 ai_protocol: it.protocol,
-                ai_addrlen: length,
+                ai_addrlen: system::info_length(length),
                 ai_addr: place.cast(),
                 ai_canonname: ptr::null_mut(),
                 ai_next: ptr::null_mut(),
@@ -272,7 +273,7 @@ impl List {
     fn free(&mut self) {
         if !self.first.is_null() {
             // SAFETY: a list that is this one's, and used no more.
-            unsafe { libc::freeaddrinfo(self.first) };
+            unsafe { system::freeaddrinfo(self.first) };
         }
         *self = Self::default();
     }
@@ -280,11 +281,11 @@ impl List {
 
 fn failure_of(failure: c_int) -> c_int {
     match failure {
-        code::NO_SUCH_NAME => libc::EAI_NONAME,
-        code::NO_DATA => libc::EAI_NODATA,
+        code::NO_SUCH_NAME => system::EAI_NONAME,
+        code::NO_DATA => system::EAI_NODATA,
         code::CANCELED => CANCELED,
-        code::TIMEOUT | code::SERVER_FAILED => libc::EAI_AGAIN,
-        _ => libc::EAI_FAIL,
+        code::TIMEOUT | code::SERVER_FAILED => system::EAI_AGAIN,
+        _ => system::EAI_FAIL,
     }
 }
 
@@ -298,7 +299,7 @@ fn is_no_number(host: Option<&CStr>) -> bool {
 /// Looks an address up. What needs no server is told at once, and the answer
 /// is none.
 fn look_up(resolver: Option<Resolver>, host: Option<&CStr>, mut hints: Hints) -> Option<Waiter> {
-    let is_plain = is_no_number(host) && hints.flags & libc::AI_NUMERICHOST == 0;
+    let is_plain = is_no_number(host) && hints.flags & system::AI_NUMERICHOST == 0;
     hints.uses = hints.plain_uses().filter(|_| is_plain).unwrap_or_default();
     if hints.uses.is_empty() {
         // What the system can say by itself: numbers, this host, and what cannot be.
@@ -311,22 +312,22 @@ fn look_up(resolver: Option<Resolver>, host: Option<&CStr>, mut hints: Hints) ->
             Err(failure) => failure,
         };
         hints.uses = hints.uses_by_system();
-        let may_ask = failure == libc::EAI_NONAME && hints.flags & libc::AI_NUMERICHOST == 0;
+        let may_ask = failure == system::EAI_NONAME && hints.flags & system::AI_NUMERICHOST == 0;
         if !may_ask || hints.uses.is_empty() {
             hints.tell_failure(failure);
             return None;
         }
     }
     let Some(host) = host else {
-        hints.tell_failure(libc::EAI_NONAME);
+        hints.tell_failure(system::EAI_NONAME);
         return None;
     };
     let Some(resolver) = resolver.or_else(|| shared::GLOBAL.load()) else {
-        hints.tell_failure(libc::EAI_FAIL);
+        hints.tell_failure(system::EAI_FAIL);
         return None;
     };
     let Some(name) = name_of(host) else {
-        hints.tell_failure(libc::EAI_NONAME);
+        hints.tell_failure(system::EAI_NONAME);
         return None;
     };
     let families = hints.families();
@@ -355,8 +356,8 @@ pub(crate) fn look_up_peer(
         argument,
         flags: 0,
         family,
-        socket_kind: libc::SOCK_STREAM,
-        protocol: libc::IPPROTO_TCP,
+        socket_kind: system::SOCK_STREAM,
+        protocol: system::IPPROTO_TCP,
         service: CString::new(port.to_string()).ok(),
         uses: Vec::new(),
         always_told: true,

@@ -11,6 +11,7 @@ use super::settings::Sockets;
 use super::{Resolver, now};
 use crate::event::{Ev, what};
 use crate::layout::Event;
+use crate::system::{self, Making, SOCK_DGRAM, SOCK_STREAM, Socket};
 use crate::util::{address, socket};
 use crate::{debug, memory, time};
 
@@ -23,7 +24,7 @@ pub(super) enum Way {
 
 pub(super) struct Inner {
     event: Event,
-    fd: c_int,
+    fd: Socket,
     resolver: Resolver,
     way: Way,
     server: SocketAddr,
@@ -48,8 +49,8 @@ impl Channel {
         output: Vec<u8>,
     ) -> io::Result<Self> {
         let (kind, events) = match way {
-            Way::Datagrams(_) => (libc::SOCK_DGRAM, what::READ),
-            Way::Stream(_) => (libc::SOCK_STREAM, what::WRITE),
+            Way::Datagrams(_) => (SOCK_DGRAM, what::READ),
+            Way::Stream(_) => (SOCK_STREAM, what::WRITE),
         };
         let fd = connect(kind, &server, resolver.with(|it| it.settings.sockets))?;
         let made = memory::place(Inner {
@@ -197,45 +198,41 @@ impl Channel {
 }
 
 /// Bytes of a stream or a datagram; none at the end of a stream.
-fn receive(fd: c_int, room: &mut [u8]) -> io::Result<usize> {
-    let to = room.as_mut_ptr().cast::<c_void>();
-    // SAFETY: room for so many bytes.
-    let got = unsafe { libc::recv(fd, to, room.len(), 0) };
-    usize::try_from(got).map_err(|_| io::Error::last_os_error())
+fn receive(fd: Socket, room: &mut [u8]) -> io::Result<usize> {
+    usize::try_from(system::receive(fd, room)).map_err(|_| system::last())
 }
 
-fn send(fd: c_int, bytes: &[u8]) -> io::Result<usize> {
-    let from = bytes.as_ptr().cast::<c_void>();
-    // SAFETY: bytes that live through the call.
-    let sent = unsafe { libc::send(fd, from, bytes.len(), libc::MSG_NOSIGNAL) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+fn send(fd: Socket, bytes: &[u8]) -> io::Result<usize> {
+    usize::try_from(system::send(fd, bytes)).map_err(|_| system::last())
 }
 
-fn connect(kind: c_int, server: &SocketAddr, settings: Sockets) -> io::Result<c_int> {
+fn connect(kind: c_int, server: &SocketAddr, settings: Sockets) -> io::Result<Socket> {
     let (to, length) = address::of(server);
-    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: makes a socket.
-    let fd = unsafe { libc::socket(to.ss_family.into(), kind, 0) };
+    let fd = system::socket(Making {
+        family: to.ss_family.into(),
+        kind,
+        close_on_exec: true,
+    });
     if fd < 0 {
-        return Err(io::Error::last_os_error());
+        return Err(system::last());
     }
-    set_room(fd, libc::SO_RCVBUF, settings.receive_room);
-    set_room(fd, libc::SO_SNDBUF, settings.send_room);
+    set_room(fd, system::SO_RCVBUF, settings.receive_room);
+    set_room(fd, system::SO_SNDBUF, settings.send_room);
     if let Some(own) = settings.bind
         && own.is_ipv4() == server.is_ipv4()
     {
         let (own, length) = address::of(&own);
         // SAFETY: an address of that length.
-        if unsafe { libc::bind(fd, (&raw const own).cast(), length) } < 0 {
-            let error = io::Error::last_os_error();
+        if unsafe { system::bind(fd, (&raw const own).cast(), length) } < 0 {
+            let error = system::last();
             socket::evutil_closesocket(fd);
             return Err(error);
         }
     }
     // SAFETY: an address of that length.
-    if unsafe { libc::connect(fd, (&raw const to).cast(), length) } < 0 {
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EINPROGRESS) {
+    if unsafe { system::connect(fd, (&raw const to).cast(), length) } < 0 {
+        let error = system::last();
+        if !error.raw_os_error().is_some_and(system::is_connecting) {
             socket::evutil_closesocket(fd);
             return Err(error);
         }
@@ -244,19 +241,9 @@ fn connect(kind: c_int, server: &SocketAddr, settings: Sockets) -> io::Result<c_
 }
 
 /// 0 is the system's own choice; what it does not take is none of the program's.
-fn set_room(fd: c_int, option: c_int, room: c_int) {
+fn set_room(fd: Socket, option: c_int, room: c_int) {
     if room > 0 {
-        let place = (&raw const room).cast::<c_void>();
-        // SAFETY: an int that lives through the call.
-        unsafe {
-            libc::setsockopt(
-                fd,
-                libc::SOL_SOCKET,
-                option,
-                place,
-                size_of::<c_int>() as u32,
-            )
-        };
+        system::set_option(fd, system::SOL_SOCKET, option, room);
     }
 }
 
@@ -265,7 +252,7 @@ fn may_pass(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | WouldBlock)
 }
 
-unsafe extern "C" fn ready(_: c_int, _: c_short, channel: *mut c_void) {
+unsafe extern "C" fn ready(_: Socket, _: c_short, channel: *mut c_void) {
     let Some(channel) = NonNull::new(channel.cast()).map(Channel) else {
         return;
     };

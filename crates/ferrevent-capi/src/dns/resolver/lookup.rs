@@ -7,6 +7,7 @@ use ferrevent_dns::{Answer, Failure, Question};
 
 use super::address_info::Hints;
 use super::waiter::Outcome;
+use crate::system::{in_addr, in6_addr};
 
 /// Code, kind of the data, how many, seconds, data, argument.
 pub(crate) type RecordsFn =
@@ -124,21 +125,21 @@ fn tell_records(
     };
     match kind {
         Kind::V4 => {
-            let mut data: Vec<libc::in_addr> = Vec::new();
+            let mut data: Vec<in_addr> = Vec::new();
             for address in &answer.addresses {
                 if let IpAddr::V4(address) = address {
                     let s_addr = u32::from_ne_bytes(address.octets());
-                    data.push(libc::in_addr { s_addr });
+                    data.push(in_addr { s_addr });
                 }
             }
             call(data.len(), data.as_mut_ptr().cast());
         }
         Kind::V6 => {
-            let mut data: Vec<libc::in6_addr> = Vec::new();
+            let mut data: Vec<in6_addr> = Vec::new();
             for address in &answer.addresses {
                 if let IpAddr::V6(address) = address {
                     let s6_addr = address.octets();
-                    data.push(libc::in6_addr { s6_addr });
+                    data.push(in6_addr { s6_addr });
                 }
             }
             call(data.len(), data.as_mut_ptr().cast());

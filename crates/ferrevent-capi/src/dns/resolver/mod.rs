@@ -3,6 +3,7 @@
 mod address_info;
 mod asking;
 mod channel;
+#[cfg_attr(windows, path = "interfaces_windows.rs")]
 mod interfaces;
 mod lookup;
 mod names;
@@ -20,6 +21,7 @@ use ferrevent_dns::LookupId;
 
 use crate::event::{Base, Ev, what};
 use crate::layout::Event;
+use crate::system::{self, Socket};
 use crate::thread::Lock;
 use crate::util::socket;
 use crate::{debug, memory, time};
@@ -47,7 +49,7 @@ pub(crate) struct Inner {
     alarm: Option<Tick>,
     /// Keeps a loop going that has nameservers.
     alive: Event,
-    alive_fd: c_int,
+    alive_fd: Socket,
     is_alive: bool,
     /// What comes by the sockets.
     room: Box<[u8]>,
@@ -95,10 +97,9 @@ impl Resolver {
         let resolver = Self(made?);
         let argument = resolver.argument();
         resolver.timer().prepare(base, -1, 0, deadline, argument);
-        // An eventfd that nobody writes to is never ready.
+        // It is never ready, and keeps the loop.
         let fd = if keeps_alive {
-            // SAFETY: makes a descriptor.
-            unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }
+            system::never_ready()
         } else {
             -1
         };
@@ -224,7 +225,7 @@ fn now() -> Tick {
     Tick(time::monotonic())
 }
 
-unsafe extern "C" fn deadline(_: c_int, _: c_short, resolver: *mut c_void) {
+unsafe extern "C" fn deadline(_: Socket, _: c_short, resolver: *mut c_void) {
     // SAFETY: its own event calls it, which is deleted before it is gone.
     let resolver = unsafe { Resolver::of_argument(resolver) };
     resolver.lock();
@@ -237,7 +238,7 @@ unsafe extern "C" fn deadline(_: c_int, _: c_short, resolver: *mut c_void) {
     resolver.release();
 }
 
-unsafe extern "C" fn never(_: c_int, _: c_short, _: *mut c_void) {}
+unsafe extern "C" fn never(_: Socket, _: c_short, _: *mut c_void) {}
 
 unsafe extern "C" fn finished(_: Ev, resolver: *mut c_void) {
     // SAFETY: as above, and its last call.

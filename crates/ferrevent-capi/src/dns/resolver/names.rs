@@ -9,6 +9,7 @@ use super::Resolver;
 use super::lookup::{Kind, Lookup, RecordsFn, Want};
 use super::waiter::Waiter;
 use crate::dns::message;
+use crate::system::{in_addr, in6_addr};
 
 /// The name is asked for as it is (`DNS_QUERY_NO_SEARCH`).
 const NO_SEARCH: c_int = 1;
@@ -97,7 +98,7 @@ pub(super) unsafe extern "C" fn evdns_base_resolve_ipv6(
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn evdns_base_resolve_reverse(
     resolver: Option<Resolver>,
-    address: Option<&libc::in_addr>,
+    address: Option<&in_addr>,
     _flags: c_int,
     function: Option<RecordsFn>,
     argument: *mut c_void,
@@ -109,7 +110,7 @@ pub(super) extern "C" fn evdns_base_resolve_reverse(
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn evdns_base_resolve_reverse_ipv6(
     resolver: Option<Resolver>,
-    address: Option<&libc::in6_addr>,
+    address: Option<&in6_addr>,
     _flags: c_int,
     function: Option<RecordsFn>,
     argument: *mut c_void,

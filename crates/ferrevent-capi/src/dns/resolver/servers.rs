@@ -3,13 +3,12 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 use std::net::{Ipv4Addr, SocketAddr};
 
-use libc::sockaddr;
-
 use super::Resolver;
 use crate::dns::warn;
+use crate::system::{Length, sockaddr};
 use crate::util::address;
 
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 
 /// What becomes of a new server.
 mod outcome {
@@ -77,7 +76,7 @@ pub(super) unsafe extern "C" fn evdns_base_nameserver_ip_add(
 unsafe extern "C" fn evdns_base_nameserver_sockaddr_add(
     resolver: Option<Resolver>,
     address: *const sockaddr,
-    length: u32,
+    length: Length,
     _flags: c_uint,
 ) -> c_int {
     // SAFETY: the caller's address, of that length.
@@ -105,7 +104,7 @@ unsafe extern "C" fn evdns_base_get_nameserver_addr(
     resolver: Option<Resolver>,
     number: c_int,
     to: *mut sockaddr,
-    room: u32,
+    room: Length,
 ) -> c_int {
     let place = usize::try_from(number).unwrap_or(0);
     let server = resolver.and_then(|resolver| {

@@ -9,6 +9,7 @@ use ferrevent_dns::{Config, Families, Hosts};
 
 use super::{Resolver, now};
 use crate::dns::warn;
+use crate::system;
 use crate::util::address;
 
 pub(super) struct Settings {
@@ -50,7 +51,6 @@ mod outcome {
 }
 
 const RESOLV_CONF: &CStr = c"/etc/resolv.conf";
-const HOSTS: &CStr = c"/etc/hosts";
 /// What every host knows.
 const LOCALHOST: &[u8] = b"127.0.0.1 localhost\n::1 localhost\n";
 /// No configuration is longer.
@@ -209,8 +209,28 @@ pub(super) fn initialize(resolver: Resolver, with_default_server: bool) {
     if !with_default_server {
         parts |= part::NO_DEFAULT_SERVER;
     }
+    #[cfg(windows)]
+    if evdns_base_config_windows_nameservers(Some(resolver)) == 0 {
+        // SAFETY: a string.
+        unsafe { evdns_base_load_hosts(Some(resolver), system::hosts().as_ptr()) };
+        return;
+    }
     // SAFETY: a string.
     unsafe { evdns_base_resolv_conf_parse(Some(resolver), parts, RESOLV_CONF.as_ptr()) };
+}
+
+/// There no file lists them.
+#[cfg(windows)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn evdns_base_config_windows_nameservers(
+    resolver: Option<Resolver>,
+) -> c_int {
+    let Some(resolver) = resolver else { return -1 };
+    let servers = system::nameservers();
+    for server in &servers {
+        resolver.add_server(SocketAddr::new(*server, super::servers::PORT));
+    }
+    if servers.is_empty() { -1 } else { 0 }
 }
 
 #[unsafe(no_mangle)]
@@ -222,7 +242,7 @@ pub(super) unsafe extern "C" fn evdns_base_resolv_conf_parse(
     let Some(resolver) = resolver else { return -1 };
     if parts & part::HOSTS != 0 {
         // SAFETY: a string.
-        unsafe { evdns_base_load_hosts(Some(resolver), HOSTS.as_ptr()) };
+        unsafe { evdns_base_load_hosts(Some(resolver), system::hosts().as_ptr()) };
     }
     // SAFETY: the caller's string.
     let outcome = match unsafe { read(file, LONGEST) } {

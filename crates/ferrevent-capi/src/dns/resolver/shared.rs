@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use super::lookup::RecordsFn;
 use super::{Inner, Resolver, evdns_base_free, evdns_base_new, names, servers, settings};
 use crate::dns::evdns_set_log_fn;
+use crate::system::{in_addr, in6_addr};
 
 /// The resolver of functions that name none.
 pub(super) static GLOBAL: Global = Global(AtomicPtr::new(ptr::null_mut()));
@@ -72,6 +73,12 @@ unsafe extern "C" fn evdns_nameserver_ip_add(text: *const c_char) -> c_int {
     unsafe { servers::evdns_base_nameserver_ip_add(global(), text) }
 }
 
+#[cfg(windows)]
+#[unsafe(no_mangle)]
+extern "C" fn evdns_config_windows_nameservers() -> c_int {
+    settings::evdns_base_config_windows_nameservers(global())
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn evdns_count_nameservers() -> c_int {
     servers::evdns_base_count_nameservers(GLOBAL.load())
@@ -115,7 +122,7 @@ unsafe extern "C" fn evdns_resolve_ipv6(
 
 #[unsafe(no_mangle)]
 extern "C" fn evdns_resolve_reverse(
-    address: Option<&libc::in_addr>,
+    address: Option<&in_addr>,
     flags: c_int,
     function: Option<RecordsFn>,
     argument: *mut c_void,
@@ -127,7 +134,7 @@ extern "C" fn evdns_resolve_reverse(
 
 #[unsafe(no_mangle)]
 extern "C" fn evdns_resolve_reverse_ipv6(
-    address: Option<&libc::in6_addr>,
+    address: Option<&in6_addr>,
     flags: c_int,
     function: Option<RecordsFn>,
     argument: *mut c_void,

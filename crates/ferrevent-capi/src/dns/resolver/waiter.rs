@@ -1,7 +1,7 @@
 //! Who waits for an answer. Its callback is called by the loop, even if the
 //! resolver is gone by then.
 
-use std::ffi::{c_int, c_short, c_void};
+use std::ffi::{c_short, c_void};
 use std::ptr::NonNull;
 
 use ferrevent_dns::{Answer, LookupId, Question, ResolveError};
@@ -10,6 +10,7 @@ use super::Resolver;
 use super::lookup::{Lookup, Want};
 use crate::event::{Base, Ev};
 use crate::layout::Event;
+use crate::system::Socket;
 use crate::{debug, memory};
 
 /// `struct evdns_request` and `struct evdns_getaddrinfo_request`.
@@ -121,7 +122,7 @@ impl Waiter {
     }
 }
 
-unsafe extern "C" fn call(_: c_int, _: c_short, waiter: *mut c_void) {
+unsafe extern "C" fn call(_: Socket, _: c_short, waiter: *mut c_void) {
     let Some(waiter) = NonNull::new(waiter.cast()).map(Waiter) else {
         return;
     };

@@ -13,8 +13,9 @@ mod queue;
 mod receive;
 mod watch;
 
+use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferrevent_core::buffer::{Buffer, Pinned};
@@ -38,6 +39,8 @@ const WAKE: u64 = u64::MAX;
 /// Completions taken in one wait at first, and at most.
 const FIRST_BATCH: usize = 128;
 const LARGEST_BATCH: usize = 1024;
+/// What the system says of a socket that has a port (`ERROR_INVALID_PARAMETER`).
+const HAS_ONE: i32 = 87;
 /// Segments handed to one overlapped send.
 const SLICES: usize = 64;
 
@@ -60,6 +63,9 @@ pub(super) struct Backend {
     watches: Watches,
     standing: Standing,
     queue: Arc<Queue>,
+    /// Sockets of the port that were given back, and whether what they do at
+    /// once has no completion: they are the port's for as long as they are open.
+    given_back: Mutex<HashMap<RawFd, bool>>,
 }
 
 pub(super) struct Waiter {
@@ -83,6 +89,7 @@ impl Backend {
             watches: Watches::new(shared),
             standing: Standing::default(),
             queue,
+            given_back: Mutex::default(),
         })
     }
 
@@ -162,10 +169,18 @@ impl Backend {
     }
 
     pub(super) fn close(&self, port: Port) {
-        drop(self.release(port));
+        drop(self.withdraw(port));
     }
 
     pub(super) fn release(&self, port: Port) -> OwnedFd {
+        if port.flags.has(Flags::REGISTERED) {
+            self.given_back()
+                .insert(port.fd.as_raw_fd(), port.iocp.skips);
+        }
+        self.withdraw(port)
+    }
+
+    fn withdraw(&self, port: Port) -> OwnedFd {
         let own = &port.iocp;
         let listening = own.listening.as_ref();
         if own.receiving.is_under_way()
@@ -394,13 +409,26 @@ impl Backend {
         }
     }
 
+    fn given_back(&self) -> MutexGuard<'_, HashMap<RawFd, bool>> {
+        self.given_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the socket one of the port's, before its first operation.
     fn join(&self, port: &mut Port) -> io::Result<()> {
         if port.flags.has(Flags::REGISTERED) {
             return Ok(());
         }
-        let skips = self.sys.associate(self.queue.port(), port.fd_ref())?;
-        port.iocp.skips = skips;
+        let known = self.given_back().remove(&port.fd.as_raw_fd());
+        port.iocp.skips = match self.sys.associate(self.queue.port(), port.fd_ref()) {
+            // It has a port already: ours, unless the number is another's by now.
+            Err(error) => match known {
+                Some(skips) if error.raw_os_error() == Some(HAS_ONE) => skips,
+                _ => return Err(error),
+            },
+            Ok(skips) => skips,
+        };
         port.flags.set(Flags::REGISTERED, true);
         Ok(())
     }
