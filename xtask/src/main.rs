@@ -14,6 +14,7 @@ mod soak;
 mod test;
 mod testssl;
 mod tor;
+mod tornet;
 mod valgrind;
 mod windows;
 mod windows_capi;
@@ -27,7 +28,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
     testssl
     fuzz [TARGET] [--seconds N]
     bench [--only CELL]
-    capi [install --prefix DIR | --windows]
+    capi [install --prefix DIR | --windows | tor]
     soak [--minutes N]
     tor [--unit]";
 

@@ -55,6 +55,7 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v gearman", "gearman-tools"),
     ("test -x /usr/sbin/nsd", "nsd"),
     ("test -x /usr/sbin/remctl-shell", "remctl-server"),
+    ("command -v tor", "tor"),
     ("command -v valgrind", "valgrind"),
 ];
 

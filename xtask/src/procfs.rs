@@ -1,6 +1,7 @@
 //! What Linux tells of a process (proc(5)).
 
 use std::fs;
+use std::path::PathBuf;
 
 /// Memory that is the process's own and was written to, in bytes
 /// (proc_pid_smaps(5)).
@@ -33,6 +34,26 @@ pub(crate) fn cpu_seconds_of_children(pid: u32) -> Result<f64, String> {
 /// The most memory that was resident so far, in KiB (proc_pid_status(5)).
 pub(crate) fn most_resident_kib(pid: u32) -> Result<f64, String> {
     kilobytes(pid, "status", "VmHWM:")
+}
+
+/// The process whose TCP connection this port of 127.0.0.1 is, while it has it (proc_net_tcp(5)).
+pub(crate) fn connected_from(port: u16) -> Option<u32> {
+    let local = format!("0100007F:{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let socket = table.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        (fields.next()? == local).then(|| fields.nth(7))?
+    })?;
+    let socket = PathBuf::from(format!("socket:[{socket}]"));
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        open.flatten()
+            .any(|file| fs::read_link(file.path()).is_ok_and(|it| it == socket))
+    })
 }
 
 /// Two fields behind the name of the program, of which this is the first.

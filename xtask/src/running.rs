@@ -1,7 +1,9 @@
 //! A program that runs beside this one.
 
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,41 @@ impl Running {
             }
         }
     }
+}
+
+/// Runs a program to its end; what it says is in the log.
+pub(crate) fn ends(command: &mut Command, log: &Path, patience: Duration) -> Result<(), String> {
+    let out = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::null()).stderr(out).spawn();
+    let mut running = Running(child.map_err(|error| format!("{name}: {error}"))?);
+    let status = running
+        .ended(patience)
+        .map_err(|error| format!("{name}: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("{name}: {status}: {}", read(log)?))
+}
+
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Waits until it is so.
+pub(crate) fn until(
+    what: &str,
+    patience: Duration,
+    mut done: impl FnMut() -> bool,
+) -> Result<(), String> {
+    let end = Instant::now() + patience;
+    while !done() {
+        if Instant::now() > end {
+            return Err(format!("waited in vain for {what}"));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// So long a program may take to listen.

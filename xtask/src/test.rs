@@ -1,7 +1,7 @@
 //! `cargo xtask test`: formatting, lints, documentation, every test, and the
 //! tools that look on while tests run.
 
-use crate::{cargo, fuzz, packages, sanitize, soak, testssl, tor, valgrind, windows};
+use crate::{capi, cargo, fuzz, packages, sanitize, soak, testssl, tor, valgrind, windows};
 
 /// Runs every step in order and stops at the first that fails.
 /// `--full` gives the random tests many times their usual cases, and runs
@@ -104,6 +104,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     valgrind::run(&[])?;
     testssl::run(&[])?;
     tor::run(&[])?;
+    capi::tor::run(&[])?;
     fuzz::every_target(FULL_FUZZ_SECONDS)
 }
 

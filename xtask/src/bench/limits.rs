@@ -195,6 +195,7 @@ const LIMITS: &[Limit] = &[
     near(&["rate-*-10m-*"], 1e7, 0.01),
     near(&["rate-*-100m-*"], 1e8, 0.01),
     near(&["rate-*-1g-*"], 1e9, 0.03),
+    limit(&["tor"], Metric::Cost, Bound::AtMost(1.05, "libevent")).of(CAPI),
     limit(
         &["wakes"],
         Metric::Cost,

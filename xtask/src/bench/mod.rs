@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 use crate::packages;
 use cells::{Cell, Work};
 use options::{FULL_ROUNDS, Options, matches};
-use stats::Series;
+pub(crate) use peers::{CAPI, LIBEVENT, LIBEVENT_AGAIN};
+pub(crate) use report::{sections, verdicts};
+pub(crate) use stats::{Sample, Series, Summary, Unit};
 
 /// Measures the cells asked for, prints their tables, and writes the report if the run was long
 /// enough for its figures to stand.
@@ -49,14 +51,14 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
                 continue;
             }
             let series = measure(&place, &options, &cell)?;
-            print!("{}", report::sections(&series));
+            print!("{}", sections(&series));
             if options.is_full() {
                 store::write(&stored, cell.name, &series)?;
             }
             seen.extend(series);
         }
         if !options.is_full() {
-            println!("\n{}", report::verdicts(&seen));
+            println!("\n{}", verdicts(&seen));
             println!("Fewer than {FULL_ROUNDS} rounds or not all peers: nothing was written.");
             return Ok(());
         }
@@ -111,7 +113,7 @@ fn write_report(docs: &Path, stored: &Path) -> Result<(), String> {
         write(&docs.join(name), &drawing)?;
     }
     write(&docs.join("README.md"), &report::page(&series))?;
-    println!("{}", report::verdicts(&series));
+    println!("{}", verdicts(&series));
     println!("The report is in docs/benchmarks/README.md.");
     Ok(())
 }

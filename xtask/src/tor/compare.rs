@@ -1,17 +1,15 @@
 //! The same fetch on Ferrevent and on tokio, in turns.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::build;
-use super::demonstrations::read;
-use super::files::{BIG, Files};
-use super::network::Network;
+use super::{arti, build};
+use crate::bench::Summary;
 use crate::procfs;
-use crate::running::Running;
+use crate::running::{Running, read};
+use crate::tornet::{Files, Network, Setup};
 
 const OURS: &str = "tor/target/release/ferrevent-tor";
 const TOKIO: &str = "tor/target/release/arti-on-tokio";
@@ -30,9 +28,9 @@ type Cost = [f64; 4];
 /// How fast it is fails nothing.
 pub(super) fn run(rounds: usize, backends: &[&str]) -> Result<(), String> {
     build(&["--release"])?;
-    let files = Files::serve().map_err(|error| format!("a server of files: {error}"))?;
+    let files = Files::serve()?;
     eprintln!("== a Tor network on 127.0.0.1");
-    let network = Network::start(files.port)?;
+    let network = Network::start("network", files.port, &Setup::default())?;
     for backend in backends {
         let mut pairs = Vec::new();
         // The first warms the caches up, and does not count.
@@ -70,17 +68,12 @@ fn print(backend: &str, pairs: &[(Cost, Cost)]) {
 }
 
 fn median(all: impl Iterator<Item = f64>) -> f64 {
-    let mut all: Vec<f64> = all.collect();
-    all.sort_by(f64::total_cmp);
-    match all.len() {
-        0 => f64::NAN,
-        len => f64::midpoint(all[(len - 1) / 2], all[len / 2]),
-    }
+    Summary::new(all).map_or(f64::NAN, |all| all.median)
 }
 
 /// One client, from nothing; on tokio if no backend is named.
 fn fetch(network: &Network, files: &Files, backend: Option<&str>) -> Result<Cost, String> {
-    let config = network.client("client")?;
+    let config = arti::client(network, "client")?;
     let folder = network.folder();
     let (got, log) = (folder.join("client/fetched"), folder.join("compare.log"));
     let mut command = match backend {
@@ -120,12 +113,7 @@ fn fetch(network: &Network, files: &Files, backend: Option<&str>) -> Result<Cost
     if !status.success() {
         return Err(format!("{command:?}: {status}: {said}"));
     }
-    if fs::read(&got).map_err(|error| in_file(&got, &error))? != files.bytes("big") {
-        return Err(format!(
-            "{}: not the {BIG} bytes that were sent",
-            got.display()
-        ));
-    }
+    files.same(&got, "big")?;
     let after = |word: &str| {
         let rest = said.split(word).nth(1).unwrap_or_default();
         let number = rest.split_whitespace().next().unwrap_or_default();
@@ -137,8 +125,4 @@ fn fetch(network: &Network, files: &Files, backend: Option<&str>) -> Result<Cost
         after("; bootstrap ")?,
         after(" bytes in ")?,
     ])
-}
-
-fn in_file(path: &Path, error: &std::io::Error) -> String {
-    format!("{}: {error}", path.display())
 }

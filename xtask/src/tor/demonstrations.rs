@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::files::{Files, SMALL};
-use super::network::Network;
+use super::arti;
 use super::wire::Wire;
-use crate::running::{Running, free_port};
+use crate::running::{Running, ends, free_port, read, until};
+use crate::tornet::{Files, Network, SMALL, curl};
 
 /// No step takes so long, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(1200);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// An idle proxy wakes no oftener, in a second.
 const MOST_WAKES: f64 = 20.0;
@@ -49,15 +49,15 @@ impl<'a> Place<'a> {
     /// Bootstrap, and a file through three hops.
     fn fetch(&self) -> Result<(), String> {
         self.say("64 MiB through three hops");
-        let config = self.network.client("client")?;
+        let config = arti::client(self.network, "client")?;
         let got = self.got("fetched");
         let began = Instant::now();
         let mut child = self.program("fetch", &config, &[])?;
         child.args(["--timeout", &PATIENCE.as_secs().to_string()]);
         child.args(["-o", &got.display().to_string(), &self.files.url("big")]);
         let log = self.network.folder().join("fetch.log");
-        ends(&mut child, &log)?;
-        self.same(&got, "big")?;
+        ends(&mut child, &log, PATIENCE)?;
+        self.files.same(&got, "big")?;
         let said = read(&log)?;
         eprintln!(
             "   {} ({:.1} s in all)",
@@ -70,12 +70,12 @@ impl<'a> Place<'a> {
     /// Neither authority nor relay answers.
     fn nobody(&self) -> Result<(), String> {
         self.say("authorities that nobody answers for");
-        let (config, port) = self.network.lost_client("lost")?;
+        let (config, port) = arti::lost_client(self.network, "lost")?;
         let mut child = self.program("fetch", &config, &[])?;
         child.args(["--timeout", "15", &self.files.url("small")]);
         child.stdout(Stdio::null());
         let log = self.network.folder().join("lost.log");
-        let Err(said) = ends(&mut child, &log) else {
+        let Err(said) = ends(&mut child, &log, PATIENCE) else {
             return Err("it was fetched".into());
         };
         eprintln!("   {said}");
@@ -96,8 +96,8 @@ impl<'a> Place<'a> {
         let got = self.got("curled");
         let mut curl = proxy.curl();
         curl.args([&self.files.url("big"), "-o", &got.display().to_string()]);
-        ends(&mut curl, &self.network.folder().join("curl.log"))?;
-        self.same(&got, "big")?;
+        ends(&mut curl, &self.network.folder().join("curl.log"), PATIENCE)?;
+        self.files.same(&got, "big")?;
 
         self.say("50 fetches at once");
         let mut curl = proxy.curl();
@@ -106,9 +106,9 @@ impl<'a> Place<'a> {
         for path in &all {
             curl.args([&self.files.url("small"), "-o", &path.display().to_string()]);
         }
-        ends(&mut curl, &self.network.folder().join("curl.log"))?;
+        ends(&mut curl, &self.network.folder().join("curl.log"), PATIENCE)?;
         for path in &all {
-            self.same(path, "small")?;
+            self.files.same(path, "small")?;
         }
 
         self.stalled(&proxy)?;
@@ -131,8 +131,8 @@ impl<'a> Place<'a> {
         let got = self.got("beside");
         let mut curl = proxy.curl();
         curl.args([&self.files.url("small"), "-o", &got.display().to_string()]);
-        ends(&mut curl, &self.network.folder().join("curl.log"))?;
-        self.same(&got, "small")?;
+        ends(&mut curl, &self.network.folder().join("curl.log"), PATIENCE)?;
+        self.files.same(&got, "small")?;
         match stream.read(&mut [0; 16]) {
             // A reset is as good.
             Ok(0) => {}
@@ -156,26 +156,28 @@ impl<'a> Place<'a> {
         let log = log.map_err(|error| error.to_string())?;
         let child = curl.stderr(log).spawn();
         let mut curl = Running(child.map_err(|error| format!("curl: {error}"))?);
-        until("the transfer to be under way", || {
+        until("the transfer to be under way", PATIENCE, || {
             fs::metadata(&got).is_ok_and(|file| file.len() > 3 << 20)
         })?;
         // The link that carries the most is the one to the circuit's guard.
         let wire = Wire::of(proxy.running.0.id(), proxy.port)?;
         let guard = wire.busiest().ok_or("the proxy has no link")?;
-        let killed = self.network.kill(guard).ok_or("its peer is no node")?;
+        let guard = self.network.at(guard).ok_or("its peer is no node")?;
+        guard.tor.kill();
+        let killed = guard.tor.name.clone();
         let status = curl.ended(PATIENCE)?;
         if status.success() {
             return Err(format!("the transfer outlived {killed}"));
         }
         let began = Instant::now();
         let got = self.got("after");
-        until("another circuit", || {
+        until("another circuit", PATIENCE, || {
             let mut curl = proxy.curl();
             curl.args(["--max-time", "60", &self.files.url("small"), "-o"]);
             curl.arg(&got).stderr(Stdio::null());
             curl.status().is_ok_and(|status| status.success())
         })?;
-        self.same(&got, "small")?;
+        self.files.same(&got, "small")?;
         eprintln!(
             "   {killed} killed; the next fetch was done {:.1} s later",
             began.elapsed().as_secs_f64()
@@ -220,7 +222,7 @@ impl<'a> Place<'a> {
         }
         let pid = proxy.running.0.id();
         let began = Wire::of(pid, proxy.port)?;
-        until("the burst to be over", || {
+        until("the burst to be over", PATIENCE, || {
             Wire::of(pid, proxy.port).is_ok_and(|wire| wire.more_than(&began) > 400_000)
         })?;
         let before = Wire::of(pid, proxy.port)?;
@@ -237,7 +239,7 @@ impl<'a> Place<'a> {
 
     fn start_proxy(&self, more: &[&str]) -> Result<Proxy, String> {
         let port = free_port()?;
-        let config = self.network.client("client")?;
+        let config = arti::client(self.network, "client")?;
         let log = self.network.folder().join("proxy.log");
         let out = File::create(&log).map_err(|error| error.to_string())?;
         let mut command = self.program("proxy", &config, more)?;
@@ -246,7 +248,7 @@ impl<'a> Place<'a> {
             .stderr(out)
             .spawn();
         let mut running = Running(child.map_err(|error| format!("{PROGRAM}: {error}"))?);
-        until("the proxy", || {
+        until("the proxy", PATIENCE, || {
             fs::read_to_string(&log).is_ok_and(|said| said.contains("SOCKS on"))
                 || !matches!(running.0.try_wait(), Ok(None))
         })?;
@@ -283,21 +285,6 @@ impl<'a> Place<'a> {
         let _ = fs::remove_file(&path);
         path
     }
-
-    fn same(&self, path: &Path, name: &str) -> Result<(), String> {
-        let got = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let sent = self.files.bytes(name);
-        if got == sent {
-            return Ok(());
-        }
-        let right = got.iter().zip(sent).take_while(|(a, b)| a == b).count();
-        Err(format!(
-            "{}: {} bytes of {}, and the first {right} are right",
-            path.display(),
-            got.len(),
-            sent.len()
-        ))
-    }
 }
 
 /// A proxy that runs.
@@ -308,39 +295,8 @@ struct Proxy {
 
 impl Proxy {
     fn curl(&self) -> Command {
-        let mut curl = Command::new("curl");
-        curl.args(["-sS", "--fail", "--noproxy", "", "--socks5-hostname"])
-            .arg(format!("127.0.0.1:{}", self.port))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        curl
+        curl(self.port)
     }
-}
-
-/// Runs a program to its end; what it says is in the log.
-fn ends(command: &mut Command, log: &Path) -> Result<(), String> {
-    let out = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
-    let name = command.get_program().to_string_lossy().into_owned();
-    let child = command.stdin(Stdio::null()).stderr(out).spawn();
-    let mut running = Running(child.map_err(|error| format!("{name}: {error}"))?);
-    let status = running
-        .ended(PATIENCE)
-        .map_err(|error| format!("{name}: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!("{name}: {status}: {}", read(log)?))
-}
-
-pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) -> Result<(), String> {
-    let end = Instant::now() + PATIENCE;
-    while !done() {
-        if Instant::now() > end {
-            return Err(format!("waited in vain for {what}"));
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }
 
 /// How often its threads have gone to sleep (proc_pid_status(5)).
@@ -361,9 +317,5 @@ fn switches(pid: u32) -> Result<u64, String> {
     Ok(all)
 }
 
-pub(super) fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
 /// What 50 fetches bring together is no more than one big one.
-const _: () = assert!(50 * SMALL <= super::files::BIG);
+const _: () = assert!(50 * SMALL <= crate::tornet::BIG);

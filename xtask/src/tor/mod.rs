@@ -1,24 +1,17 @@
 //! `cargo xtask tor`: the Tor client on Ferrevent in a network of its own.
 
+mod arti;
 mod compare;
 mod demonstrations;
-mod files;
-mod network;
 mod responder;
 mod wire;
 
+use crate::tornet::{self, Files, Network, Setup};
 use crate::{cargo, packages};
 
 use demonstrations::Place;
-use files::Files;
-use network::Network;
 
-const PACKAGES: &[packages::Wanted] = &[
-    ("command -v tor", "tor"),
-    ("command -v tor-gencert", "tor"),
-    ("command -v curl", "curl"),
-    ("command -v ss", "iproute2"),
-];
+const PACKAGES: &[packages::Wanted] = &[("command -v ss", "iproute2")];
 
 const USAGE: &str = "usage: cargo xtask tor [--unit | --show | --network | --compare [ROUNDS]] [--backend epoll|uring|poll]
     --unit     the runtime's own tests, which build nothing of Arti
@@ -48,6 +41,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if unit {
         return self::unit();
     }
+    packages::ensure(tornet::PACKAGES)?;
     packages::ensure(PACKAGES)?;
     if keep {
         return self::keep();
@@ -59,9 +53,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         self::unit()?;
     }
     build(&[])?;
-    let files = Files::serve().map_err(|error| format!("a server of files: {error}"))?;
+    let files = Files::serve()?;
     eprintln!("== a Tor network on 127.0.0.1");
-    let mut network = Network::start(files.port)?;
+    let mut network = Network::start("network", files.port, &Setup::default())?;
     for backend in backends {
         responder::show(&network, backend)?;
         Place::new(&mut network, &files, backend).show_all()?;
@@ -108,9 +102,9 @@ fn build(more: &[&str]) -> Result<(), String> {
 }
 
 fn keep() -> Result<(), String> {
-    let files = Files::serve().map_err(|error| format!("a server of files: {error}"))?;
-    let network = Network::start(files.port)?;
-    let config = network.client("client")?;
+    let files = Files::serve()?;
+    let network = Network::start("network", files.port, &Setup::default())?;
+    let config = arti::client(&network, "client")?;
     println!(
         "ferrevent-tor fetch --config {} {} -o small",
         config.display(),

@@ -4,16 +4,17 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::demonstrations::{PROGRAM, read, until};
-use super::network::{Network, start_tor};
-use crate::running::{Running, free_port};
+use super::demonstrations::{PATIENCE, PROGRAM};
+use crate::running::{Running, free_port, read, until};
+use crate::tornet::Network;
 
 /// So many bytes our responder's page has at least.
 const PAGE: f64 = 1e6;
 
 pub(super) fn show(network: &Network, backend: &str) -> Result<(), String> {
     eprintln!("== {backend}: a real relay, step by step");
-    let relay = network.address().ok_or("there is no node")?;
+    let relay = network.relays().last().ok_or("there is no relay")?;
+    let relay = format!("127.0.0.1:{}", relay.or_port);
     eprint!("{}", link(backend, &relay, &[])?);
 
     eprintln!("== {backend}: our responder, with our own initiator");
@@ -29,13 +30,13 @@ pub(super) fn show(network: &Network, backend: &str) -> Result<(), String> {
         .stderr(out)
         .spawn();
     let _responder = Running(child.map_err(|error| format!("{PROGRAM}: {error}"))?);
-    until("the responder", || said(&log, "links on"))?;
+    until("the responder", PATIENCE, || said(&log, "links on"))?;
     let fingerprint = read(&log)?;
     let fingerprint = fingerprint.split('$').nth(1).unwrap_or_default();
     let fingerprint = fingerprint.get(..40).ok_or("it tells no fingerprint")?;
     link(backend, &address, &["--fingerprint", fingerprint])?;
     // The links it accepted are those in the group inside.
-    until("the bytes of the link", || {
+    until("the bytes of the link", PATIENCE, || {
         read(&log).is_ok_and(|text| text.lines().any(|line| sent(line) > PAGE))
     })?;
     let wrong = "0".repeat(40);
@@ -47,18 +48,23 @@ pub(super) fn show(network: &Network, backend: &str) -> Result<(), String> {
 
     eprintln!("== {backend}: our responder, with C tor's client");
     let links = lines(&log, ": a client, version")?;
-    let _client = client(network, &address, fingerprint)?;
-    let notices = network.folder().join("bridged/notice.log");
-    until("C tor's client", || {
-        said(&notices, "(conn_done)") && said(&notices, "(onehop_create)")
+    // Our responder is its only bridge.
+    let client = network.client(
+        "bridged",
+        &format!(
+            "SocksPort 0\nUseBridges 1\nClientRejectInternalAddresses 0\n\
+             UpdateBridgesFromAuthority 0\nBridge {address} {fingerprint}\n"
+        ),
+    )?;
+    until("C tor's client", PATIENCE, || {
+        let log = client.log();
+        log.contains("(conn_done)") && log.contains("(onehop_create)")
     })?;
     if lines(&log, ": a client, version")? == links {
         return Err("C tor's client has no link".into());
     }
-    for line in read(&notices)?
-        .lines()
-        .filter(|it| it.contains("Bootstrapped"))
-    {
+    let log = client.log();
+    for line in log.lines().filter(|it| it.contains("Bootstrapped")) {
         eprintln!(
             "   {}",
             line.split(' ').skip(3).collect::<Vec<_>>().join(" ")
@@ -81,25 +87,6 @@ fn link(backend: &str, to: &str, more: &[&str]) -> Result<String, String> {
     } else {
         Err(text)
     }
-}
-
-/// C tor with our responder for its only bridge.
-fn client(network: &Network, address: &str, fingerprint: &str) -> Result<Running, String> {
-    let folder = network.folder().join("bridged");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    super::network::make(&folder)?;
-    let authorities = read(&network.folder().join("authorities"))?;
-    let text = network.common("bridged")
-        + &authorities
-        + &format!(
-            "SocksPort 0\nUseBridges 1\nClientRejectInternalAddresses 0\n\
-             UpdateBridgesFromAuthority 0\nBridge {address} {fingerprint}\n"
-        );
-    let path = folder.join("torrc");
-    fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    start_tor(network.folder(), &folder)
 }
 
 /// The bytes of "...: gone; links have received 1.2 kB and sent 1.1 MB".

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "no test program uses all of it")]
 
 use std::net::TcpListener;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,12 +34,25 @@ impl Service {
         assert!(maps.contains("libevent"), "{maps}");
         assert_eq!(ours, library == Library::Ours, "{maps}");
     }
-}
 
-impl Drop for Service {
-    fn drop(&mut self) {
+    /// Sends it a signal, by its option of kill(1).
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let _ = Command::new("kill").args([self.signal, &id]).status();
+        let _ = Command::new("kill").args([signal, &id]).status();
+    }
+
+    /// Ends it, and tells how it ended.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        self.stop();
+        self.child.wait().unwrap()
+    }
+
+    fn stop(&mut self) {
+        // The number of one that has ended may be another's.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.signal(self.signal);
         let begun = Instant::now();
         while let Ok(None) = self.child.try_wait() {
             if begun.elapsed() > PATIENCE {
@@ -49,6 +62,12 @@ impl Drop for Service {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -1,8 +1,9 @@
 //! `cargo xtask capi`: the library with libevent's interface, its headers and
 //! what pkg-config reads, where programs and compilers look for them.
 
-#[path = "../../crates/ferrevent-capi/assemble.rs"]
+#[path = "../../../crates/ferrevent-capi/assemble.rs"]
 pub(crate) mod assemble;
+pub(crate) mod tor;
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,16 @@ use crate::{cargo, packages, windows_capi};
 
 const LIBRARY: &str = "target/shared/libferrevent_capi.so";
 const USAGE: &str =
-    "usage: cargo xtask capi [install --prefix DIR | compare [ROUNDS] | --windows [test]]";
+    "usage: cargo xtask capi [install --prefix DIR | compare [ROUNDS] | --windows [test] | tor]";
 
 /// Builds it into `target/capi`; `install` puts it below a folder besides, and
 /// `compare` measures programs on it.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    if let Some((command, rest)) = args.split_first()
+        && command == "tor"
+    {
+        return tor::run(rest);
+    }
     let prefix = match args {
         [] => None,
         [flag] if flag == "--windows" => return windows_capi::build(),

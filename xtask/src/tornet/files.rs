@@ -1,31 +1,41 @@
 //! What is fetched through the network: files of random bytes, by HTTP.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::procfs;
+
 /// A server in this process, for as long as that lives.
-pub(super) struct Files {
-    pub(super) port: u16,
+pub(crate) struct Files {
+    pub(crate) port: u16,
     big: Arc<Vec<u8>>,
+    last: Arc<Mutex<Option<u32>>>,
 }
 
 /// `/big` has so many bytes.
-pub(super) const BIG: usize = 64 << 20;
+pub(crate) const BIG: usize = 64 << 20;
 /// `/small` has so many: the beginning of the other.
-pub(super) const SMALL: usize = 1 << 20;
+pub(crate) const SMALL: usize = 1 << 20;
 
 impl Files {
-    pub(super) fn serve() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+    pub(crate) fn serve() -> Result<Self, String> {
+        let failed = |error: io::Error| format!("a server of files: {error}");
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
         let files = Self {
-            port: listener.local_addr()?.port(),
+            port: listener.local_addr().map_err(failed)?.port(),
             big: Arc::new(random(BIG)),
+            last: Arc::default(),
         };
-        let big = Arc::clone(&files.big);
+        let (big, last) = (Arc::clone(&files.big), Arc::clone(&files.last));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let peer = stream.peer_addr().ok();
+                let peer = peer.and_then(|address| procfs::connected_from(address.port()));
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = peer;
                 let big = Arc::clone(&big);
                 // Who goes before the end is nobody's trouble here.
                 thread::spawn(move || answer(&stream, &big));
@@ -34,12 +44,38 @@ impl Files {
         Ok(files)
     }
 
-    pub(super) fn url(&self, name: &str) -> String {
-        format!("http://127.0.0.1:{}/{name}", self.port)
+    pub(crate) fn url(&self, name: &str) -> String {
+        self.url_at("127.0.0.1", name)
     }
 
-    pub(super) fn bytes(&self, name: &str) -> &[u8] {
+    /// The same, of this host by another name.
+    pub(crate) fn url_at(&self, host: &str, name: &str) -> String {
+        format!("http://{host}:{}/{name}", self.port)
+    }
+
+    pub(crate) fn bytes(&self, name: &str) -> &[u8] {
         part(&self.big, name)
+    }
+
+    /// The process that the last connection came from.
+    pub(crate) fn asked_by(&self) -> Option<u32> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what was fetched is what was sent, byte for byte.
+    pub(crate) fn same(&self, path: &Path, name: &str) -> Result<(), String> {
+        let got = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let sent = self.bytes(name);
+        if got == sent {
+            return Ok(());
+        }
+        let right = got.iter().zip(sent).take_while(|(a, b)| a == b).count();
+        Err(format!(
+            "{}: {} bytes of {}, and the first {right} are right",
+            path.display(),
+            got.len(),
+            sent.len()
+        ))
     }
 }
 
