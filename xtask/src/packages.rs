@@ -59,6 +59,16 @@ pub(crate) const FOR_TESTS: &[Wanted] = &[
     ("command -v valgrind", "valgrind"),
 ];
 
+/// Programs that the tests of a full run need besides.
+pub(crate) const FOR_FULL_TESTS: &[Wanted] = &[
+    (
+        "test -x /usr/bin/transmission-daemon",
+        "transmission-daemon",
+    ),
+    ("test -x /usr/bin/transmission-create", "transmission-cli"),
+    ("command -v mount", "mount"),
+];
+
 /// What builds for Windows, and runs it.
 pub(crate) const FOR_WINDOWS: &[Wanted] = &[
     ("test -x /usr/bin/rustc", "rustc-web"),

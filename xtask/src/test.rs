@@ -61,6 +61,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     )?;
     packages::ensure(packages::FOR_TESTS)?;
     if full {
+        packages::ensure(packages::FOR_FULL_TESTS)?;
         cases(
             FULL_CASES,
             &["test", "--workspace", "--locked", "--release"],

@@ -213,6 +213,11 @@ fn threads() {
 }
 
 #[test]
+fn threads_that_are_not_set_up() {
+    same_on_both("unlocked", &[], &[]);
+}
+
+#[test]
 fn locks_of_the_programs_own() {
     same_on_both("threads", &["own"], &[]);
 }

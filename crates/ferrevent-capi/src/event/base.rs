@@ -21,7 +21,7 @@ use super::signals::Signals;
 use super::streams::{Ends, Streams};
 use super::{Base, Ev, EventBase, flag};
 use crate::system::timeval;
-use crate::thread::WaitLock;
+use crate::thread::{self, WaitLock};
 use crate::{log, memory, system, time};
 
 /// The state of a base.
@@ -316,10 +316,13 @@ impl Inner {
         duration
     }
 
-    /// Whoever waits for the kernel looks again.
+    /// Whoever waits for the kernel looks again. Another thread is not woken
+    /// in a program that has not set up threads, as in libevent: the base has
+    /// no lock, and both would be in it at once.
     #[inline]
     pub(super) fn notify(&self) {
         if self.asleep
+            && (thread::are_told_apart() || self.owner == Some(thread::current()))
             && let Err(error) = self.engine.backend().wake()
         {
             log::warn_error("a base that waits cannot be woken", &error);

@@ -50,6 +50,7 @@ impl Base {
         };
         event_api::assign(ev, Some(self), fd, events, Some(call), once.as_ptr().cast());
         let mut held = self.hold();
+        held.once.insert(once);
         let at_once = timeout.is_none_or(|it| it.tv_sec == 0 && it.tv_usec == 0);
         let outcome = if is_timer && at_once {
             held.activate(ev, what::TIMEOUT, 1);
@@ -57,9 +58,8 @@ impl Base {
         } else {
             held.add(ev, timeout.map(Until::After))
         };
-        if outcome == 0 {
-            held.once.insert(once);
-        } else {
+        if outcome != 0 {
+            held.once.remove(&once);
             // SAFETY: made above, and not added.
             unsafe { memory::displace(once) };
         }

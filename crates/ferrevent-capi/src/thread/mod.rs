@@ -286,6 +286,11 @@ pub(crate) fn current() -> usize {
     PLACE.with(|place| ptr::from_ref(place).addr())
 }
 
+/// Whether the program has set up threads.
+pub(crate) fn are_told_apart() -> bool {
+    ID.load().is_some()
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn evthread_set_lock_callbacks(functions: Option<&LockFunctions>) -> c_int {
     let functions = functions.map(|it| KeptLocks {
