@@ -46,7 +46,9 @@ fn session(library: Library) -> Vec<String> {
     assert_eq!(ours, library == Library::Ours, "{maps}");
 
     said.push(tmux.ask(&["split-window", "-d", "-t", "one", "cat"]));
-    said.push(tmux.ask(&["list-panes", "-F", "#{pane_index} #{pane_current_command}"]));
+    // A shell that has been started becomes what it was told to run.
+    let panes = || tmux.ask(&["list-panes", "-F", "#{pane_index} #{pane_current_command}"]);
+    tmux.until(|| panes() == "0 sh\n1 cat\n");
     said.push(tmux.ask(&["send-keys", "-t", "one.0", "seq 1 10000", "Enter"]));
     tmux.until(|| {
         let lines = tmux.ask(&["capture-pane", "-p", "-S", "-", "-t", "one.0"]);
@@ -71,13 +73,9 @@ fn session(library: Library) -> Vec<String> {
     tmux.until(|| clients() == "one\n");
 
     said.push(tmux.ask(&["resize-window", "-t", "one", "-x", "120", "-y", "50"]));
-    said.push(tmux.ask(&[
-        "display-message",
-        "-p",
-        "-t",
-        "one",
-        "#{window_width}x#{window_height}",
-    ]));
+    let size = ["display-message", "-p", "-t", "one"];
+    let size = || tmux.ask(&[&size[..], &["#{window_width}x#{window_height}"]].concat());
+    tmux.until(|| size() == "120x50\n");
     said.push(tmux.ask(&["new-window", "-d", "-t", "one", "echo done; exec cat"]));
     said.push(tmux.ask(&["list-windows", "-t", "one", "-F", "#{window_index}"]));
     said.push(tmux.ask(&["kill-pane", "-t", "one:0.1"]));
