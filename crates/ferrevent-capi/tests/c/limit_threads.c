@@ -1,13 +1,7 @@
 /* Eight threads change the limits and groups of bufferevents that four bases
  * turn, each in a thread of its own, and write to them. In the end all bytes
  * have come. */
-#include "check.h"
-
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/thread.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include "threads.h"
 
 #define BASES 4
 #define PAIRS 8
@@ -21,34 +15,7 @@ static struct bufferevent *all[ALL];
 static struct bufferevent_rate_limit_group *groups[GROUPS];
 static struct ev_token_bucket_cfg *configs[CONFIGS];
 static int steps = 400;
-static atomic_size_t sent, received;
-static atomic_int problems;
-
-static void on_read(struct bufferevent *bev, void *arg)
-{
-	struct evbuffer *input = bufferevent_get_input(bev);
-	size_t length;
-	(void)arg;
-	evbuffer_lock(input);
-	length = evbuffer_get_length(input);
-	evbuffer_drain(input, length);
-	evbuffer_unlock(input);
-	atomic_fetch_add(&received, length);
-}
-
-static void on_event(struct bufferevent *bev, short what, void *arg)
-{
-	(void)bev;
-	(void)what;
-	(void)arg;
-	atomic_fetch_add(&problems, 1);
-}
-
-static void *turn(void *base)
-{
-	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
-	return NULL;
-}
+static atomic_size_t sent;
 
 static void *work(void *arg)
 {

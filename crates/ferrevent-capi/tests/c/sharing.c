@@ -1,12 +1,6 @@
 /* Sixteen threads share two bases and what is on them: bufferevents, events and
  * functions that are called once; and buffers that have locks. */
-#include "check.h"
-
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/thread.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include "threads.h"
 
 #define BASES 2
 #define PAIRS 8
@@ -19,28 +13,8 @@ static struct event_base *bases[BASES];
 static struct bufferevent *all[PAIRS * 2];
 static struct evbuffer *buffers[BUFFERS];
 static struct event *users[BASES], *timers[TIMERS];
-static atomic_size_t sent, received, added, taken;
-static atomic_int problems, asked, once, hits;
-
-static void on_read(struct bufferevent *bev, void *arg)
-{
-	struct evbuffer *input = bufferevent_get_input(bev);
-	size_t length;
-	(void)arg;
-	evbuffer_lock(input);
-	length = evbuffer_get_length(input);
-	evbuffer_drain(input, length);
-	evbuffer_unlock(input);
-	atomic_fetch_add(&received, length);
-}
-
-static void on_event(struct bufferevent *bev, short what, void *arg)
-{
-	(void)bev;
-	(void)what;
-	(void)arg;
-	atomic_fetch_add(&problems, 1);
-}
+static atomic_size_t sent, added, taken;
+static atomic_int asked, once, hits;
 
 static void on_user(int fd, short what, void *arg)
 {
@@ -101,12 +75,6 @@ static void share(unsigned state)
 			event_del(timer);
 		break;
 	}
-}
-
-static void *turn(void *base)
-{
-	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
-	return NULL;
 }
 
 static void *work(void *arg)
