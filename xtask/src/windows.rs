@@ -243,6 +243,9 @@ impl Place {
             .env("RUSTC_WORKSPACE_WRAPPER", self.wrapper_path())
             .env("RUSTC_WRAPPER", self.foreign_wrapper_path())
             .env("CARGO_BUILD_TARGET", TARGET)
+            // The standard library built here unwinds. A panic ends the process
+            // all the same where it would leave a function of C's.
+            .env("CARGO_PROFILE_SHARED_PANIC", "unwind")
             .env(
                 "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS",
                 format!("--sysroot={} -Dwarnings", self.sysroot.display()),
