@@ -84,6 +84,30 @@ fn bytes_below_the_low_mark_are_told_at_the_end() {
     assert!(matches!(machine.next_event(), Some(StreamEvent::Ended)));
 }
 
+/// On a completion kernel the peer's end may come home before the send that it
+/// answers: that the rest was sent is told before the close all the same.
+#[test]
+fn the_last_progress_is_told_before_the_close() {
+    let mut machine = Machine::connected();
+    machine.set_tells_sent(true);
+    assert!(matches!(machine.next_event(), Some(StreamEvent::Opened)));
+    machine.receive_began(Tick(0));
+    machine.write(b"all of it").unwrap();
+    machine.finish_write();
+    let bytes = machine.next_send(Tick(0)).unwrap();
+    machine.receive_ended(Tick(0));
+    assert!(matches!(machine.next_event(), Some(StreamEvent::Ended)));
+    machine.sent(Tick(0), Ok(bytes.len()));
+    drop(bytes);
+    assert!(machine.wants_shutdown());
+    machine.shutdown_ended(Ok(()));
+    assert!(matches!(machine.next_event(), Some(StreamEvent::Sent)));
+    assert!(matches!(
+        machine.next_event(),
+        Some(StreamEvent::Closed(CloseReason::Finished))
+    ));
+}
+
 #[test]
 fn what_the_peer_sent_before_it_broke_is_told_first() {
     let mut machine = Machine::connected();

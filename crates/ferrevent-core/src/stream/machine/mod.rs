@@ -213,11 +213,13 @@ impl Machine {
         }
         if self.waits_to_open() {
             // It never opened: there was nothing to be told of.
-            self.flags
-                .clear(Flags::TELL_OPENED | Flags::TELL_READABLE | Flags::TELL_ENDED);
+            self.flags.clear(
+                Flags::TELL_OPENED | Flags::TELL_READABLE | Flags::TELL_ENDED | Flags::TELL_SENT,
+            );
         }
         let untold_bytes = self.flags.has(Flags::TELL_READABLE) && !self.input.is_empty();
-        if untold_bytes || self.flags.has(Flags::TELL_OPENED | Flags::TELL_ENDED) {
+        let untold = Flags::TELL_OPENED | Flags::TELL_ENDED | Flags::TELL_SENT;
+        if untold_bytes || self.flags.has(untold) {
             return;
         }
         if self.flags.has(Flags::BROKEN) {
