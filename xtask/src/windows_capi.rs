@@ -98,6 +98,16 @@ sent all 1, told 0x11, ended 1: 300000 bytes came
 == marks
 told 0x80
 sum 1000000, never more than the mark: 1
+== a limit on reading
+told 0x80
+came 1000000, not too early: 1
+== a limit on writing
+told 0x80
+came 1000000, not too early: 1
+== a group
+told 0x80
+told 0x80
+came 2000000, not too early: 1
 == a descriptor that is passed on
 told 0x80
 none 1

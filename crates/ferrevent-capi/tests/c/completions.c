@@ -446,6 +446,87 @@ static void marks(void)
 	evconnlistener_free(service->listener);
 }
 
+/* -- rate limits */
+
+/* So many bytes in a tick, of which a million take 190 ms at least. */
+#define A_TICK 50000
+#define LEAST 150
+
+static struct ev_token_bucket_cfg *slow(void)
+{
+	struct timeval tick = millis(10);
+	return ev_token_bucket_cfg_new(A_TICK, A_TICK, A_TICK, A_TICK, &tick);
+}
+
+static long passed_since(const struct timeval *from)
+{
+	struct timeval now;
+	evutil_gettimeofday(&now, NULL);
+	return (now.tv_sec - from->tv_sec) * 1000 + (now.tv_usec - from->tv_usec) / 1000;
+}
+
+static struct ev_token_bucket_cfg *of_server;
+
+static void floods_slowly(struct bufferevent *bev, void *arg)
+{
+	bufferevent_set_rate_limit(bev, of_server);
+	floods(bev, arg);
+}
+
+static int groups_left;
+
+static void measures_one(struct bufferevent *bev, void *arg)
+{
+	size_t *came = arg;
+	unsigned char bytes[3000];
+	int length, place;
+	while ((length = bufferevent_read(bev, bytes, sizeof bytes)) > 0)
+		for (place = 0; place < length; place++)
+			if (bytes[place] != byte_of(3, (*came)++))
+				fail("a byte is wrong");
+	if (*came == 1000000 && --groups_left == 0)
+		event_base_loopbreak(base);
+}
+
+/* A million bytes on each of some connections, each or all together limited. */
+static void limited(const char *name, int count, bufferevent_data_cb reads, int alone)
+{
+	struct ev_token_bucket_cfg *cfg = slow();
+	struct bufferevent_rate_limit_group *group = bufferevent_rate_limit_group_new(base, cfg);
+	struct service *service;
+	struct bufferevent *bev[2];
+	struct timeval from;
+	size_t came[2] = { 0, 0 };
+	int i, in_time;
+	SECTION(name);
+	of_server = cfg;
+	service = serve(reads);
+	for (i = 0; i < count; i++) {
+		bev[i] = connected(service);
+		if (alone && reads == floods && bufferevent_set_rate_limit(bev[i], cfg) < 0)
+			fail("a limit");
+		if (!alone && bufferevent_add_to_rate_limit_group(bev[i], group) < 0)
+			fail("a group");
+		bufferevent_setcb(bev[i], measures_one, NULL, tell, &came[i]);
+		bufferevent_enable(bev[i], EV_READ);
+	}
+	groups_left = count;
+	evutil_gettimeofday(&from, NULL);
+	for (i = 0; i < count; i++)
+		bufferevent_write(bev[i], "!", 1);
+	turn(name);
+	in_time = passed_since(&from) >= (alone ? LEAST : LEAST * count);
+	SAY("came %lu, not too early: %d\n", (unsigned long)(came[0] + (count > 1 ? came[1] : 0)), in_time);
+	for (i = 0; i < count; i++)
+		bufferevent_free(bev[i]);
+	/* The server's sides end before their limits do. */
+	while (service->ended < service->taken)
+		event_base_loop(base, EVLOOP_ONCE);
+	evconnlistener_free(service->listener);
+	bufferevent_rate_limit_group_free(group);
+	ev_token_bucket_cfg_free(cfg);
+}
+
 /* The descriptor goes from one bufferevent to another. */
 static void passed_on(void)
 {
@@ -563,6 +644,9 @@ int main(int argc, char **argv)
 	timeouts();
 	half_closed();
 	marks();
+	limited("a limit on reading", 1, floods, 1);
+	limited("a limit on writing", 1, floods_slowly, 1);
+	limited("a group", 2, floods, 0);
 	passed_on();
 	if (threads)
 		from_a_thread();
