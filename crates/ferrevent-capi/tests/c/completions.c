@@ -70,7 +70,7 @@ struct service {
 	struct evconnlistener *listener;
 	struct sockaddr_in at;
 	bufferevent_data_cb reads;
-	int taken, ended, answered, paused;
+	int taken, ended, answered, paused, freed;
 };
 
 static void answer(struct bufferevent *bev, void *arg)
@@ -115,6 +115,7 @@ static void server_event(struct bufferevent *bev, short what, void *arg)
 	if (!(what & BEV_EVENT_EOF))
 		fail("the server's side has an error");
 	service->ended++;
+	service->freed++;
 	bufferevent_free(bev);
 }
 
@@ -130,7 +131,6 @@ static void taken(struct evconnlistener *listener, evutil_socket_t fd, struct so
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
-/* Its connections may outlive what asks for it. */
 static struct service *serve(bufferevent_data_cb reads)
 {
 	struct service *service = calloc(1, sizeof *service);
@@ -145,6 +145,15 @@ static struct service *serve(bufferevent_data_cb reads)
 	if (getsockname(evconnlistener_get_fd(service->listener), (struct sockaddr *)&service->at, &length) < 0)
 		fail("getsockname");
 	return service;
+}
+
+/* The server's sides see that their peers have gone, and go too. */
+static void end(struct service *service)
+{
+	while (service->freed < service->taken)
+		event_base_loop(base, EVLOOP_ONCE);
+	evconnlistener_free(service->listener);
+	free(service);
 }
 
 /* -- clients that ask much, and read when they like */
@@ -272,7 +281,7 @@ static void pipelined(int count)
 		pauses += clients[i].pauses;
 	SAY("taken %d, ended %d, answered %d, clients paused %d times, the server %s\n", service->taken, service->ended,
 		service->answered, pauses, service->paused ? "too" : "never");
-	evconnlistener_free(service->listener);
+	end(service);
 	free(clients);
 }
 
@@ -310,6 +319,7 @@ static void refused(void)
 	SAY("told %#x, refused %d\n", told, told_error == ECONNREFUSED);
 #endif
 	bufferevent_free(bev);
+	free(service);
 }
 
 static void silent(struct bufferevent *bev, void *arg)
@@ -342,12 +352,12 @@ static void timeouts(void)
 	turn("a timeout");
 	SAY("told %#x, enabled %#x\n", told, bufferevent_get_enabled(bev));
 	bufferevent_free(bev);
-	evconnlistener_free(service->listener);
+	end(service);
 }
 
 static void over(struct bufferevent *bev, void *arg)
 {
-	(void)arg;
+	((struct service *)arg)->freed++;
 	bufferevent_free(bev);
 }
 
@@ -360,7 +370,7 @@ static void reverse_end(struct bufferevent *bev, short what, void *arg)
 		fail("the end is not told as such");
 	service->ended++;
 	evbuffer_add_printf(bufferevent_get_output(bev), "%lu bytes came\n", (unsigned long)evbuffer_get_length(input));
-	bufferevent_setcb(bev, NULL, over, NULL, NULL);
+	bufferevent_setcb(bev, NULL, over, NULL, service);
 }
 
 static void counts(struct bufferevent *bev, void *arg)
@@ -395,7 +405,7 @@ static void half_closed(void)
 	said[length] = 0;
 	SAY("sent all %d, told %#x, ended %d: %s", sent_all, told, service->ended, said);
 	bufferevent_free(bev);
-	evconnlistener_free(service->listener);
+	end(service);
 	free(bytes);
 }
 
@@ -443,7 +453,7 @@ static void marks(void)
 	turn("marks");
 	SAY("sum %lu, never more than the mark: %d\n", (unsigned long)sum, most <= 4096);
 	bufferevent_free(bev);
-	evconnlistener_free(service->listener);
+	end(service);
 }
 
 /* -- rate limits */
@@ -520,9 +530,7 @@ static void limited(const char *name, int count, bufferevent_data_cb reads, int 
 	for (i = 0; i < count; i++)
 		bufferevent_free(bev[i]);
 	/* The server's sides end before their limits do. */
-	while (service->ended < service->taken)
-		event_base_loop(base, EVLOOP_ONCE);
-	evconnlistener_free(service->listener);
+	end(service);
 	bufferevent_rate_limit_group_free(group);
 	ev_token_bucket_cfg_free(cfg);
 }
@@ -548,7 +556,7 @@ static void passed_on(void)
 	turn("what is passed on");
 	SAY("sum %lu\n", (unsigned long)sum);
 	bufferevent_free(other);
-	evconnlistener_free(service->listener);
+	end(service);
 }
 
 /* -- another thread writes while the loop runs */
@@ -611,7 +619,8 @@ static void from_a_thread(void)
 	SAY("sum %lu\n", (unsigned long)sum);
 	bufferevent_free(bev);
 	bufferevent_free(shared);
-	evconnlistener_free(service->listener);
+	service->freed++;
+	end(service);
 }
 
 int main(int argc, char **argv)
