@@ -131,10 +131,14 @@ fn look(
 ) -> Result<(String, ExitStatus), String> {
     let path = compile(build, folder, program)?;
     let reports = Reports::of(build.name)?;
+    // The first report ends a program: what goes on after a race may never end.
+    let options = reports
+        .options()
+        .map(|(name, value)| (name, value + ":halt_on_error=1"));
     let status = Command::new(&path)
         .args(arguments)
         .env("LD_LIBRARY_PATH", folder.join("lib"))
-        .envs(reports.options())
+        .envs(options)
         .stdout(Stdio::null())
         .status()
         .map_err(|error| format!("{}: {error}", path.display()))?;
