@@ -79,6 +79,11 @@ impl Ask {
         self.lookup.is_none()
     }
 
+    /// How many places it takes of those that there are.
+    fn places(&self) -> usize {
+        usize::from(!self.is_probe())
+    }
+
     /// Other servers have not been asked yet.
     pub(super) fn begin_anew(&mut self) {
         (self.tries, self.strays, self.by_stream) = (0, 0, false);
@@ -143,8 +148,8 @@ impl Client {
 
     /// Sends it for the first time.
     pub(super) fn launch(&mut self, now: Tick, id: AskId) {
-        if self.asks.contains_key(&id) {
-            self.inflight += 1;
+        if let Some(ask) = self.asks.get(&id) {
+            self.inflight += ask.places();
             self.send(now, id);
         }
     }
@@ -217,11 +222,10 @@ impl Client {
 
     /// It is given up, and nobody is told.
     pub(super) fn drop_ask(&mut self, id: AskId) {
-        let waits = matches!(self.asks.get(&id), Some(ask) if ask.tries == 0);
-        if waits {
-            self.waiting.retain(|it| *it != id);
-        } else {
-            self.inflight -= usize::from(self.asks.contains_key(&id));
+        match self.asks.get(&id) {
+            Some(ask) if ask.tries == 0 => self.waiting.retain(|it| *it != id),
+            Some(ask) => self.inflight -= ask.places(),
+            None => {}
         }
         self.leave(id);
         self.asks.remove(&id);
@@ -374,7 +378,7 @@ impl Client {
         let Some(ask) = self.asks.remove(&id).map(|it| *it) else {
             return;
         };
-        self.inflight -= 1;
+        self.inflight -= ask.places();
         let alias = (ask.aliases > 0).then_some(ask.name);
         let outcome = outcome.map(|mut found| {
             found.canonical = found.canonical.or(alias);

@@ -57,6 +57,7 @@ pub struct Client {
     asks: BTreeMap<AskId, Box<Ask>>,
     /// Those that wait for a place.
     waiting: VecDeque<AskId>,
+    /// Those that have one. Probes need none: they would keep others waiting.
     inflight: usize,
     lanes: BTreeMap<LaneId, Lane>,
     exchanges: BTreeMap<ExchangeId, AskId>,

@@ -93,6 +93,25 @@ fn if_none_works_they_are_asked_all_the_same() {
     assert_eq!(world.client.servers_down().count(), 1);
 }
 
+/// Where one question may be under way, two servers that are down were probed in
+/// turns, and what waited never had its place.
+#[test]
+fn probes_take_no_place_of_what_waits() {
+    let mut config = config(2);
+    config.max_timeouts = 1;
+    config.max_inflight = 1;
+    config.probe_after = Duration::from_secs(1);
+    config.max_probe_after = Duration::from_secs(1);
+    let mut world = World::new(config);
+    world.ask(&Question::addresses("www.x", Families::BOTH));
+    for _ in 0..100 {
+        world.pass(Duration::from_secs(1));
+    }
+    let error = world.only_done().unwrap_err();
+    assert_eq!(error.failure, Failure::TimedOut);
+    assert_eq!(world.client.lookups(), 0);
+}
+
 #[test]
 fn one_that_says_it_failed_is_not_asked_first_again() {
     for (code, failure) in [
