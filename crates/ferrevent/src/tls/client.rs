@@ -13,7 +13,6 @@ use rustls::sign::CertifiedKey;
 
 use super::certificates::certified;
 use super::export::Noting;
-use super::records::Records;
 use super::{Certificates, Roots, Session, TlsError, Version, note, provider};
 
 /// What a client needs for TLS, shared by all its connections.
@@ -122,10 +121,7 @@ impl Client {
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| TlsError::Config(format!("{name:?} is no host name and no address")))?;
         let records = UnbufferedClientConnection::new(Arc::clone(&self.config), name)?;
-        Ok(Session::new(
-            Ok(Records::Client(records)),
-            self.dirty_shutdown,
-        ))
+        Ok(Session::new(Ok(Box::new(records)), self.dirty_shutdown))
     }
 }
 

@@ -9,12 +9,6 @@ use rustls::unbuffered::{
 
 use crate::Buffer;
 
-/// Either side of a connection.
-pub(super) enum Records {
-    Client(UnbufferedClientConnection),
-    Server(UnbufferedServerConnection),
-}
-
 /// What one round of work came to.
 #[derive(Default)]
 pub(super) struct Progress {
@@ -31,66 +25,83 @@ pub(super) enum Sending<'a> {
     CloseNotify,
 }
 
-impl Records {
-    pub(super) fn state(&self) -> &CommonState {
-        match self {
-            Records::Client(client) => client,
-            Records::Server(server) => server,
-        }
-    }
+/// Either side of a connection. It is an object lest a program that is only
+/// ever one of them has to carry the other's handshake.
+pub(super) trait Records: Send + Sync {
+    fn state(&self) -> &CommonState;
+
+    fn is_client(&self) -> bool;
 
     /// Works on records: plaintext goes to one buffer, what the handshake has
     /// to send to the other.
-    pub(super) fn receive(
+    fn receive(
+        &mut self,
+        records: &mut [u8],
+        plain: &mut Buffer,
+        own: &mut Buffer,
+    ) -> Result<Progress, rustls::Error>;
+
+    /// After an error: the alert for the peer. The bytes that caused it must
+    /// not be looked at again, and so nothing but what is ready is asked for.
+    fn last_words(&mut self, own: &mut Buffer) -> Result<(), rustls::Error>;
+
+    /// Encrypts; false when nothing can be sent yet.
+    fn send(
+        &mut self,
+        what: Sending<'_>,
+        target: &mut Buffer,
+        room: usize,
+    ) -> Result<bool, rustls::Error>;
+}
+
+impl<P: Process + Send + Sync> Records for P {
+    fn state(&self) -> &CommonState {
+        self.common()
+    }
+
+    fn is_client(&self) -> bool {
+        P::CLIENT
+    }
+
+    fn receive(
         &mut self,
         records: &mut [u8],
         plain: &mut Buffer,
         own: &mut Buffer,
     ) -> Result<Progress, rustls::Error> {
-        match self {
-            Records::Client(client) => receive(client, records, plain, own),
-            Records::Server(server) => receive(server, records, plain, own),
-        }
+        receive(self, records, plain, own)
     }
 
-    /// After an error: the alert for the peer. The bytes that caused it must
-    /// not be looked at again, and so nothing but what is ready is asked for.
-    pub(super) fn last_words(&mut self, own: &mut Buffer) -> Result<(), rustls::Error> {
-        while self.state().wants_write() {
-            match self {
-                Records::Client(client) => say(client, own)?,
-                Records::Server(server) => say(server, own)?,
-            }
+    fn last_words(&mut self, own: &mut Buffer) -> Result<(), rustls::Error> {
+        while self.common().wants_write() {
+            say(self, own)?;
         }
         Ok(())
     }
 
-    /// Encrypts; false when nothing can be sent yet.
-    pub(super) fn send(
+    fn send(
         &mut self,
         what: Sending<'_>,
         target: &mut Buffer,
         room: usize,
     ) -> Result<bool, rustls::Error> {
-        match self {
-            Records::Client(client) => send(client, what, target, room),
-            Records::Server(server) => send(server, what, target, room),
-        }
+        send(self, what, target, room)
     }
 }
 
 trait Process {
+    const CLIENT: bool;
     type Data;
-    /// Whether something is ready to be sent.
-    fn wants_write(&self) -> bool;
+    fn common(&self) -> &CommonState;
     fn process<'c, 'i>(&'c mut self, records: &'i mut [u8])
     -> UnbufferedStatus<'c, 'i, Self::Data>;
 }
 
 impl Process for UnbufferedClientConnection {
+    const CLIENT: bool = true;
     type Data = ClientConnectionData;
-    fn wants_write(&self) -> bool {
-        (**self).wants_write()
+    fn common(&self) -> &CommonState {
+        self
     }
     fn process<'c, 'i>(
         &'c mut self,
@@ -101,9 +112,10 @@ impl Process for UnbufferedClientConnection {
 }
 
 impl Process for UnbufferedServerConnection {
+    const CLIENT: bool = false;
     type Data = ServerConnectionData;
-    fn wants_write(&self) -> bool {
-        (**self).wants_write()
+    fn common(&self) -> &CommonState {
+        self
     }
     fn process<'c, 'i>(
         &'c mut self,
@@ -151,7 +163,8 @@ fn receive<P: Process>(
         };
         progress.used += used;
         // Behind the last byte of mere traffic there is nothing to be told.
-        let over = only_traffic && progress.used == records.len() && !connection.wants_write();
+        let over =
+            only_traffic && progress.used == records.len() && !connection.common().wants_write();
         if blocked || over {
             return Ok(progress);
         }

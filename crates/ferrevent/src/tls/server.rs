@@ -159,11 +159,11 @@ impl Server {
     /// ```
     pub fn session(&self) -> Session {
         let inner = self.inner();
-        let records = UnbufferedServerConnection::new(inner.config);
-        Session::new(
-            records.map(Records::Server).map_err(TlsError::from),
-            inner.dirty_shutdown,
-        )
+        let records = match UnbufferedServerConnection::new(inner.config) {
+            Ok(records) => Ok(Box::new(records) as Box<dyn Records>),
+            Err(error) => Err(error.into()),
+        };
+        Session::new(records, inner.dirty_shutdown)
     }
 
     fn inner(&self) -> Inner {

@@ -43,7 +43,7 @@ const ALERT: usize = OVERHEAD_12 + 2;
 /// }
 /// ```
 pub struct Session {
-    records: Result<Box<Records>, Option<TlsError>>,
+    records: Result<Box<dyn Records>, Option<TlsError>>,
     /// What the handshake has to send: bounded by its own size.
     own: Buffer,
     key: Option<Arc<CertifiedKey>>,
@@ -67,9 +67,9 @@ pub struct Session {
 
 impl Session {
     /// What cannot begin fails as soon as the stream is worked on.
-    pub(super) fn new(records: Result<Records, TlsError>, dirty_shutdown: bool) -> Self {
+    pub(super) fn new(records: Result<Box<dyn Records>, TlsError>, dirty_shutdown: bool) -> Self {
         Self {
-            records: records.map(Box::new).map_err(Some),
+            records: records.map_err(Some),
             own: Buffer::new(),
             key: None,
             name: None,
@@ -86,7 +86,7 @@ impl Session {
         }
     }
 
-    fn records(&self) -> Option<&Records> {
+    fn records(&self) -> Option<&dyn Records> {
         self.records.as_deref().ok()
     }
 
@@ -135,7 +135,7 @@ impl Session {
     /// }
     /// ```
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        let state = self.records().map(Records::state);
+        let state = self.records().map(|it| it.state());
         state
             .and_then(|state| state.peer_certificates())
             .unwrap_or_default()
@@ -230,7 +230,7 @@ impl Session {
             return Ok(0);
         };
         let (source, target) = pass.both();
-        if !self.open && matches!(**records, Records::Client(_)) {
+        if !self.open && records.is_client() {
             look_for_random(source, &mut self.server_random);
         }
         source.make_mutable(len)?;
@@ -253,7 +253,7 @@ impl Session {
 
     /// What has come about in the handshake.
     fn note(&mut self) {
-        if matches!(self.records(), Some(Records::Server(_))) {
+        if self.records().is_some_and(|it| !it.is_client()) {
             look_for_random(&self.own, &mut self.server_random);
         }
         let notes = note::take();
