@@ -19,7 +19,9 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use ferrevent::BackendKind;
 use ferrevent::limit::RateLimits;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::TorRuntime;
 use rate::Bytes;
@@ -90,20 +92,22 @@ struct Common {
     /// So many threads. Default: one, which is enough for a client.
     #[arg(long, value_name = "THREADS")]
     workers: Option<std::num::NonZeroUsize>,
-    /// What is logged to standard error: error, warn, info, debug, trace, or
-    /// a filter by modules as of tracing-subscriber.
+    /// What is logged to standard error: off, error, warn, info, debug or
+    /// trace, for all or for some modules: warn,tor_proto=debug.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 }
 
 impl Common {
     fn runtime(&self) -> anyhow::Result<TorRuntime> {
-        let filter = EnvFilter::try_new(&self.log);
+        let filter = self.log.parse::<Targets>();
         let filter = filter.with_context(|| format!("--log {}", self.log))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(live::Log)
-            .with_ansi(false)
+            .with_ansi(false);
+        tracing_subscriber::registry()
+            .with(lines)
+            .with(filter)
             .init();
         let mut builder = TorRuntime::builder();
         if let Some(kind) = self.backend {

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if !show {
         self::unit()?;
     }
-    build(&[])?;
+    build("tokio-peer,relay", &[])?;
     let files = Files::serve()?;
     eprintln!("== a Tor network on 127.0.0.1");
     let mut network = Network::start("network", files.port, &Setup::default())?;
@@ -88,14 +88,14 @@ const MANIFEST: &str = "tor/Cargo.toml";
 
 /// Arti is slow to build: only what every cell goes through is optimised, if it
 /// is not asked for more.
-fn build(more: &[&str]) -> Result<(), String> {
+fn build(features: &str, more: &[&str]) -> Result<(), String> {
     let arguments = [
         "build",
         "--locked",
         "--manifest-path",
         MANIFEST,
         "--features",
-        "tokio-peer,relay",
+        features,
     ];
     let arguments = [&arguments[..], more].concat();
     cargo::run("ferrevent-tor, and Arti on tokio", &arguments, &[])
