@@ -118,7 +118,9 @@ impl Network {
                  ExitPolicy accept 127.0.0.0/8:*\n\
                  # What is summarised for clients knows no private addresses.\n\
                  ExitPolicy accept *:{exit_to}\n\
-                 ExitPolicy reject *:*\n",
+                 ExitPolicy reject *:*\n\
+                 # An exit that has not heard of all yet takes streams from them too.\n\
+                 RefuseUnknownExits 0\n",
                 node.or_port
             ));
             if let Some(dir_port) = node.dir_port {
