@@ -87,6 +87,7 @@ pub(crate) const FOR_WINDOWS: &[Wanted] = &[
 /// What the benchmarks' peers are built from.
 pub(crate) const FOR_BENCH: &[Wanted] = &[
     ("command -v taskset", "util-linux"),
+    ("command -v ip", "iproute2"),
     ("command -v wrk", "wrk"),
     ("command -v cc", "gcc"),
     (

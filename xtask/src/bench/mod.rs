@@ -3,6 +3,7 @@
 mod build;
 mod cells;
 mod chart;
+mod congestion;
 mod limits;
 mod load;
 mod options;
@@ -45,6 +46,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         packages::ensure(packages::FOR_BENCH)?;
         process::need_two_cores()?;
         build::all(&place)?;
+        if let Some(control) = &options.congestion {
+            return congestion::run(control, &congestion::without(args));
+        }
         let mut seen = Vec::new();
         for cell in cells::all() {
             if !options.wants(cell.name) {

@@ -1,11 +1,12 @@
 //! What the command line asks for.
 
-use super::{cells, peers, wanted};
+use super::{cells, congestion, peers, wanted};
 
 pub(crate) const USAGE: &str = "usage: cargo xtask bench [--only CELL[,CELL]] [--peers PEER[,PEER]] \
-     [--rounds N] [--window-ms N] [--warmup-ms N] [--list | --report]
+     [--rounds N] [--window-ms N] [--warmup-ms N] [--congestion NAME] [--list | --report]
        cargo xtask bench --windows [ROUNDS]
-A CELL may hold `*`. --list names the cells, --report makes the report anew from the samples there are.";
+A CELL may hold `*`. --list names the cells, --report makes the report anew from the samples there are,
+--congestion takes that congestion control of TCP rather than the machine's, in a network namespace.";
 
 /// The options of `cargo xtask bench`.
 pub(crate) struct Options {
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) window_ms: u64,
     /// Load before each measurement.
     pub(crate) warmup_ms: u64,
+    /// The congestion control of TCP, if not the machine's.
+    pub(crate) congestion: Option<String>,
     /// Only tells which cells there are.
     pub(crate) list: bool,
     /// Measures nothing.
@@ -33,6 +36,7 @@ impl Options {
             rounds: FULL_ROUNDS,
             window_ms: 300,
             warmup_ms: 300,
+            congestion: None,
             list: false,
             report: false,
         };
@@ -56,6 +60,7 @@ impl Options {
             "--rounds" => self.rounds = number(flag, value)?,
             "--window-ms" => self.window_ms = number(flag, value)? as u64,
             "--warmup-ms" => self.warmup_ms = number(flag, value)? as u64,
+            congestion::OPTION => self.congestion = Some(value.clone()),
             _ => return Err(format!("{flag}: no such option\n{USAGE}")),
         }
         Ok(())
@@ -137,6 +142,8 @@ mod tests {
             )
         };
         assert!(parse("--only echo-tcp-64x1 --rounds 3 --peers tokio").is_ok());
+        let cubic = parse("--congestion cubic --rounds 3");
+        assert!(cubic.is_ok_and(|options| options.congestion.is_some()));
         assert!(parse("--only nothing").is_err());
         assert!(parse("--rounds 0").is_err());
         assert!(parse("--peers nobody").is_err());
